@@ -1,0 +1,3 @@
+"""One module a verb of the mfu command."""
+
+__all__: list[str] = []

@@ -1,0 +1,3 @@
+"""Expected against observed: admission verdict, drift, diagnosis, recommendations, money and roll-up."""
+
+__all__: list[str] = []

@@ -1,0 +1,84 @@
+"""Everything the operator thinks of one workload at one moment; the status, metrics, events and roll-up are rendered from this."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from mfu.estimate.result import Estimate
+from mfu.estimate.workload import Workload
+from mfu.judge.verdict import Verdict
+from mfu.missing import Missing
+from mfu.observe.observation import Observation
+
+__all__ = ["Assessment", "Cause", "CauseShare", "Cost", "Drift", "Recommendation"]
+
+
+class Cause(StrEnum):
+    """Why a workload is below its peak or its expectation; stable tokens."""
+
+    SMALL_BATCH = "SmallBatch"
+    COMMUNICATION = "Communication"
+    TOPOLOGY = "Topology"
+    PIPELINE_BUBBLE = "PipelineBubble"
+    DATA_STARVATION = "DataStarvation"
+    MEMORY_BOUND = "MemoryBound"
+    CACHE_PRESSURE = "CachePressure"
+    HOST_BOUND = "HostBound"
+    PRECISION_MISMATCH = "PrecisionMismatch"
+    STRAGGLER = "Straggler"
+    THROTTLING = "Throttling"
+    LOW_DEMAND = "LowDemand"
+    WRONG_DECLARATION = "WrongDeclaration"
+    UNEXPLAINED = "Unexplained"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CauseShare:
+    """`share_ratio`: part of the gap (between the expected and the observed, or between peak and expected when nothing is observed)."""
+
+    cause: Cause
+    share_ratio: float
+    evidence: str  # one line with the figures that speak for it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """One change, tried through the estimator."""
+
+    field_path: str  # "training.parallelism.tensor"
+    old: str
+    new: str
+    expected_mfu_ratio: float
+    saves_dollars_per_hour: float | Missing
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """`ratio`: observed ÷ expected − 1. `since_seconds`: when the deviation began; `drifting`: it has lasted as long as the policy says."""
+
+    ratio: float
+    drifting: bool
+    since_seconds: float | None
+    baseline: str  # "Expected"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Dollars. `gap_per_hour`: what the difference between expected and observed costs."""
+
+    per_hour: float | Missing
+    per_million_tokens: float | Missing
+    gap_per_hour: float | Missing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    workload: Workload | Missing
+    estimate: Estimate | Missing
+    verdict: Verdict
+    observation: Observation | Missing
+    drift: Drift | Missing
+    diagnosis: tuple[CauseShare, ...]
+    recommendations: tuple[Recommendation, ...]
+    cost: Cost
+    summary: str  # one line for a person

@@ -1,0 +1,213 @@
+"""From an architecture to the ordered list of its operations."""
+
+from dataclasses import replace
+from functools import lru_cache
+
+from mfu.errors import IntentError
+from mfu.model.architecture import Adapter, Architecture, Layer
+from mfu.model.feeding import feeding
+from mfu.model.mixing import mixing
+from mfu.model.operations import AttentionCore, Elementwise, ExpertLinear, Linear, Lookup, Module, Operation, Scan, Split
+
+__all__ = ["operations"]
+
+
+def operations(architecture: Architecture, adapter: Adapter | None = None, *, predict_ahead: bool = False) -> tuple[Operation, ...]:
+    """Every operation of one forward pass, in the order in which they run; alike layers appear once with their `count`.
+
+    `adapter` puts low-rank updates beside the layers it names and freezes the base (rank 0: no adapter). `predict_ahead` adds the multi-token
+    prediction modules that the config declares.
+
+    Raises `IntentError` when a target of the adapter names no linear layer of this model.
+    """
+    return _operations(architecture, adapter if adapter is not None and adapter.rank > 0 else None, predict_ahead)
+
+
+@lru_cache(maxsize=512)
+def _operations(architecture: Architecture, adapter: Adapter | None, predict_ahead: bool) -> tuple[Operation, ...]:
+    found: list[Operation] = []
+    if architecture.encoder is not None:
+        found += _encoder(architecture.encoder, architecture.encoder_tokens, adapter)
+    found += _embedding(architecture, shared=architecture.encoder is not None and architecture.encoder.vocabulary > 0)
+    for layer in architecture.layers:
+        found += _layer(layer, architecture.hidden, adapter, encoder_tokens=architecture.encoder_tokens)
+    found.append(_norm("final_norm", 2.0 * architecture.hidden, architecture.extra_parameters))
+    found += _head(architecture, frozen=adapter is not None)
+    if predict_ahead:
+        found += _predict_ahead(architecture, adapter)
+    if adapter is not None:
+        _check_targets(adapter, found, architecture)
+    return tuple(found)
+
+
+def _layer(layer: Layer, hidden: int, adapter: Adapter | None, *, encoder_tokens: int = 0, on_encoder: bool = False) -> list[Operation]:
+    sublayers = (1 if layer.mixers else 0) + (1 if layer.feed_forward else 0)
+    # Each sublayer reads and writes the residual stream and its normalised copy; further norms read and write once more.
+    further = max(0.0, layer.norm_parameters / hidden - sublayers)
+    found: list[Operation] = [
+        replace(
+            _norm("norms", hidden * (4.0 * sublayers + 2.0 * min(further, 4.0)), layer.norm_parameters, layer.count),
+            runs_on_encoder=on_encoder,
+            encoder_tokens=encoder_tokens,
+        )
+    ]
+    for mixer in layer.mixers:
+        found += mixing(mixer, hidden, layer.count, adapter, encoder_tokens=encoder_tokens, on_encoder=on_encoder)
+    for part in layer.feed_forward:
+        found += feeding(part, hidden, layer.count, adapter, on_encoder=on_encoder, encoder_tokens=encoder_tokens)
+    return found
+
+
+def _norm(name: str, elements: float, parameters: int, count: int = 1) -> Elementwise:
+    return Elementwise(
+        name=name, module=Module.NORM, elements_per_token=elements, split=Split.REPLICATED, parameters_each=parameters, count=count
+    )
+
+
+def _embedding(architecture: Architecture, *, shared: bool = False) -> list[Operation]:
+    """Look-ups, or the projection of patches that takes their place; `shared` when an encoder already holds the table."""
+    width = architecture.embedding_hidden or architecture.hidden
+    table = architecture.vocabulary * width if architecture.embedding_parameters is None else architecture.embedding_parameters
+    found: list[Operation] = []
+    if architecture.patch_inputs:
+        found.append(
+            Linear(
+                name="patch_embedding",
+                module=Module.EMBEDDING,
+                inputs=architecture.patch_inputs,
+                outputs=architecture.hidden,
+                split=Split.REPLICATED,
+                bias=True,
+            )
+        )
+    else:
+        found.append(
+            Lookup(name="embedding", rows_in_table=architecture.vocabulary, width=width, parameters_each=0 if shared else table)
+        )
+    if architecture.learned_positions:
+        found.append(
+            Lookup(
+                name="positions",
+                rows_in_table=architecture.learned_positions,
+                width=architecture.hidden,
+                parameters_each=architecture.learned_positions * architecture.hidden,
+                split=Split.REPLICATED,
+            )
+        )
+    if width != architecture.hidden:
+        found.append(
+            Linear(name="embedding_in", module=Module.EMBEDDING, inputs=width, outputs=architecture.hidden, split=Split.REPLICATED)
+        )
+    return found
+
+
+def _head(architecture: Architecture, *, frozen: bool) -> list[Operation]:
+    if not architecture.has_head:
+        return []
+    width = architecture.embedding_hidden or architecture.hidden
+    found: list[Operation] = []
+    if width != architecture.hidden:
+        found.append(
+            Linear(
+                name="embedding_out",
+                module=Module.EMBEDDING,
+                inputs=architecture.hidden,
+                outputs=width,
+                split=Split.REPLICATED,
+                frozen=frozen,
+            )
+        )
+    if architecture.head_transform:
+        found.append(
+            Linear(
+                name="head_transform",
+                module=Module.MLP,
+                inputs=architecture.hidden,
+                outputs=width,
+                split=Split.REPLICATED,
+                bias=True,
+                frozen=frozen,
+            )
+        )
+    head = Linear(
+        name="lm_head",
+        module=Module.HEAD,
+        inputs=width,
+        outputs=architecture.vocabulary,
+        split=Split.VOCABULARY,
+        bias=architecture.head_bias and not architecture.tied_embeddings,
+        tied=architecture.tied_embeddings,
+        frozen=frozen,
+    )
+    return [*found, head]
+
+
+def _encoder(encoder: Architecture, tokens: int, adapter: Adapter | None) -> list[Operation]:
+    found: list[Operation] = []
+    for operation in _embedding(encoder):
+        if isinstance(operation, Linear):
+            operation = replace(operation, runs_on_encoder=True, encoder_tokens=tokens)
+        found.append(operation)
+    for layer in encoder.layers:
+        found += _layer(layer, encoder.hidden, adapter, encoder_tokens=tokens, on_encoder=True)
+    final = _norm("encoder_final_norm", 2.0 * encoder.hidden, encoder.extra_parameters)
+    return [*found, replace(final, runs_on_encoder=True, encoder_tokens=tokens)]
+
+
+def _predict_ahead(architecture: Architecture, adapter: Adapter | None) -> list[Operation]:
+    """Multi-token prediction (DeepSeek-V3, arXiv:2412.19437, section 2.2): join with the next token's embedding, one layer, the shared head."""
+    found: list[Operation] = []
+    for layer in architecture.predict_ahead:
+        join = Linear(
+            name="eh_proj",
+            module=Module.PREDICT_AHEAD,
+            inputs=2 * architecture.hidden,
+            outputs=architecture.hidden,
+            split=Split.REPLICATED,
+            count=layer.count,
+            frozen=adapter is not None,
+        )
+        norms = _norm("predict_ahead_norms", 6.0 * architecture.hidden, 3 * architecture.hidden, layer.count)
+        inner = (
+            replace(operation, module=Module.ADAPTER if operation.module is Module.ADAPTER else Module.PREDICT_AHEAD)
+            if isinstance(operation, Linear | ExpertLinear | AttentionCore | Scan)
+            else operation
+            for operation in _layer(layer, architecture.hidden, adapter)
+        )
+        found += [norms, join, *inner]
+        if architecture.has_head:
+            found.append(
+                Linear(
+                    name="predict_ahead_head",
+                    module=Module.HEAD,
+                    inputs=architecture.hidden,
+                    outputs=architecture.vocabulary,
+                    split=Split.VOCABULARY,
+                    count=layer.count,
+                    tied=True,
+                    frozen=adapter is not None,
+                )
+            )
+    return found
+
+
+def _check_targets(adapter: Adapter, found: list[Operation], architecture: Architecture) -> None:
+    for target in adapter.targets:
+        if not any(operation.module is Module.ADAPTER for operation in _operations_of(architecture, adapter.rank, target)):
+            known = sorted({operation.name for operation in found if isinstance(operation, Linear | ExpertLinear) and _can_adapt(operation)})
+            raise IntentError(
+                "adapter.targetModules",
+                f"{target!r} names no linear layer of a {architecture.family} model; use all-linear, q_proj, k_proj, v_proj or one of: "
+                + ", ".join(known),
+            )
+    if not adapter.targets:
+        raise IntentError("adapter.targetModules", "names no layer; use all-linear or projection names such as q_proj, v_proj")
+
+
+def _operations_of(architecture: Architecture, rank: int, target: str) -> list[Operation]:
+    alone = Adapter(rank=rank, targets=(target,))
+    return [operation for layer in architecture.layers for operation in _layer(layer, architecture.hidden, alone)]
+
+
+def _can_adapt(operation: Linear | ExpertLinear) -> bool:
+    return operation.module not in (Module.ROUTER, Module.HEAD, Module.ADAPTER, Module.EMBEDDING)

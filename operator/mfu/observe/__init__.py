@@ -1,0 +1,3 @@
+"""How fast workloads do run, read from Prometheus."""
+
+__all__: list[str] = []

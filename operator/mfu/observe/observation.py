@@ -1,0 +1,49 @@
+"""How fast one workload does run: tokens turned into model FLOPs, beside what the hardware counters say."""
+
+from dataclasses import dataclass
+
+from mfu.missing import Missing
+from mfu.observe.telemetry import Source
+
+__all__ = ["Evidence", "Observation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Means over the workload's pods or devices; None where nothing reports the figure."""
+
+    devices: int = 0
+    busy_ratio: float | None = None
+    tensor_active_ratio: float | None = None
+    memory_active_ratio: float | None = None
+    clock_ratio: float | None = None  # SM clock over its maximum
+    link_bytes_per_second: float | None = None
+    pcie_bytes_per_second: float | None = None
+    power_watts: float | None = None
+    data_wait_ratio: float | None = None
+    running_requests: float | None = None  # a replica
+    waiting_requests: float | None = None
+    cache_usage_ratio: float | None = None
+    preemptions_per_second: float | None = None
+    mean_prompt_tokens: float | None = None
+    mean_generation_tokens: float | None = None
+    slowest_node: str | None = None  # a straggler: the node whose devices are clearly below the rest
+    slowest_node_ratio: float | None = None  # its tensor activity over the median's
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """One workload at one moment.
+
+    `mfu_ratio`: model FLOP/s from application tokens over the peak at the declared compute precision; never read off hardware counters.
+    `hardware_ratio`: tensor activity × SM clock ÷ maximum clock (overall FLOP utilisation, arXiv:2605.20799); includes recomputed and wasted work.
+    """
+
+    at_seconds: float
+    mfu_ratio: float | Missing
+    hardware_ratio: float | Missing
+    source: Source | None = None
+    tokens_per_second: float | None = None  # training: all tokens; inference: generated tokens; whole workload
+    accelerators: int = 0  # devices that the workload's pods hold
+    evidence: Evidence = Evidence()
+    faults: tuple[str, ...] = ()  # accounting faults: application MFU above what the hardware figure allows, …
