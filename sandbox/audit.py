@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sandbox.errors import SandboxError
 
-__all__ = ["Record", "is_alive", "read", "record", "write"]
+__all__ = ["Record", "is_alive", "read", "record", "session_of", "write"]
 
 FILE_NAME = "processes.json"
 
@@ -31,13 +31,19 @@ def record(*, name: str, pid: int, argv: Sequence[str], log: Path) -> Record:
     stat = _stat(pid)
     if stat is None:
         raise SandboxError(f"{name}: process {pid} is gone already")
-    return Record(name=name, pid=pid, started_ticks=stat[1], boot=_boot(), argv=tuple(argv), log=str(log))
+    return Record(name=name, pid=pid, started_ticks=stat.started_ticks, boot=_boot(), argv=tuple(argv), log=str(log))
 
 
 def is_alive(entry: Record) -> bool:
     """Whether that very process runs: not another one with its pid, not a zombie."""
     stat = _stat(entry.pid)
-    return stat is not None and stat[0] not in "ZX" and stat[1] == entry.started_ticks and entry.boot == _boot()
+    return stat is not None and stat.runs and stat.started_ticks == entry.started_ticks and entry.boot == _boot()
+
+
+def session_of(leader: int) -> set[int]:
+    """The running processes of the session that this pid leads: a started program and what it started itself."""
+    pids = [int(folder.name) for folder in Path("/proc").iterdir() if folder.name.isdigit()]
+    return {pid for pid in pids if (stat := _stat(pid)) is not None and stat.runs and stat.session == leader}
 
 
 def read(state_dir: Path) -> list[Record]:
@@ -62,15 +68,22 @@ def write(state_dir: Path, entries: Sequence[Record]) -> None:
     draft.replace(path)
 
 
-def _stat(pid: int) -> tuple[str, int] | None:
-    """State letter and start time in clock ticks since boot (fields 3 and 22 of /proc/PID/stat), or None when there is no such process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stat:
+    runs: bool
+    session: int
+    started_ticks: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """State, session and start time since boot (fields 3, 6 and 22 of /proc/PID/stat), or None when there is no such process."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     # The command name, in parentheses, may itself hold spaces and parentheses.
     fields = text.rpartition(")")[2].split()
-    return fields[0], int(fields[19])
+    return _Stat(runs=fields[0] not in "ZX", session=int(fields[3]), started_ticks=int(fields[19]))
 
 
 def _boot() -> str:

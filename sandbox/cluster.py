@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from sandbox.errors import SandboxError
 from sandbox.toolchain import Program, Tools
@@ -50,6 +52,10 @@ class Cluster:
     def kubectl(self, *arguments: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
         """Runs kubectl and returns its standard output; CommandFailed when it exits with another status than 0."""
         return self._run(Program.KUBECTL, arguments, stdin, seconds)
+
+    def get(self, *arguments: str) -> Any:
+        """`kubectl get … -o json`, parsed: an object, or a List with `items`."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
 
     def helm(self, *arguments: str, stdin: str | None = None, seconds: float = COMMAND_SECONDS) -> str:
         """Runs helm, likewise."""

@@ -21,19 +21,15 @@ from sandbox.installation import RULES, Installation, install
 from sandbox.monitoring import Alertmanager, Prometheus, ScrapeJob, TargetGroup, start_alertmanager, start_prometheus
 from sandbox.ports import LOOPBACK, free_ports
 from sandbox.processes import Supervisor
-from sandbox.toolchain import Tools, cache_folder, ensure_tools
+from sandbox.state import default_state_folder
+from sandbox.toolchain import Tools, ensure_tools
 from sandbox.witness import EXPECTATIONS, Witness
 
-__all__ = ["SCENARIO", "Stage", "default_state", "main", "raise_stage"]
+__all__ = ["SCENARIO", "Stage", "main", "raise_stage"]
 
 SCENARIO = Path(__file__).resolve().parent / "scenarios" / "demo"
 TICK_SECONDS = 5
-RATE_WINDOW_SECONDS = 20
-
-
-def default_state() -> Path:
-    """The folder that `make demo KEEP=1` and `make demo-down` agree on."""
-    return cache_folder() / "demo"
+RATE_WINDOW_SECONDS = 30
 
 
 class Stage:
@@ -126,12 +122,12 @@ def main(argv: list[str] | None = None) -> int:
         prog="python -m sandbox.demo", description="Runs the main job end to end on a real local control plane."
     )
     parser.add_argument("--keep", action="store_true", help="leave everything running; end it with `make demo-down`")
-    parser.add_argument("--state", type=Path, default=None, help="state folder (default: in the tool cache)")
+    parser.add_argument("--state", type=Path, default=default_state_folder(), help="state folder (default: %(default)s)")
     arguments = parser.parse_args(argv)
     started = time.monotonic()
     try:
         tools = ensure_tools()
-        with Supervisor(arguments.state or default_state(), keep=arguments.keep) as supervisor:
+        with Supervisor(arguments.state, keep=arguments.keep) as supervisor:
             stage = raise_stage(supervisor, tools)
             witness = Witness(stage.plane, stage.alertmanager, stage.prometheus, stage.operator, SCENARIO)
             perform(stage, witness)

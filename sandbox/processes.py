@@ -14,7 +14,6 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,70 +22,16 @@ from typing import IO, Self
 
 from sandbox import audit
 from sandbox.errors import SandboxError
+from sandbox.running import KILL_SECONDS, POLL_SECONDS, TERM_SECONDS, Running, wait_for
 
 __all__ = ["Running", "Supervisor", "stop_recorded"]
 
-TERM_SECONDS = 8.0
-KILL_SECONDS = 5.0
-POLL_SECONDS = 0.05
 PR_SET_PDEATHSIG = 1
 # Also marks a folder as one that may be cleared.
 LOCK = "sandbox.lock"
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class Running:
-    """One program that a supervisor started."""
-
-    def __init__(self, *, record: audit.Record, popen: subprocess.Popen[bytes]) -> None:
-        self.record = record
-        self._popen = popen
-
-    @property
-    def name(self) -> str:
-        return self.record.name
-
-    @property
-    def pid(self) -> int:
-        return self.record.pid
-
-    @property
-    def log(self) -> Path:
-        return Path(self.record.log)
-
-    def exit_status(self) -> int | None:
-        """The exit status (negative: the signal that ended it), or None while it runs."""
-        return self._popen.poll()
-
-    def log_tail(self, lines: int = 15) -> str:
-        """The last lines it wrote."""
-        try:
-            text = self.log.read_text(errors="replace")
-        except OSError as error:
-            return f"(no log: {error})"
-        return "\n".join(text.splitlines()[-lines:])
-
-    def send_signal(self, number: signal.Signals) -> None:
-        """Sends a signal to the program itself, for tests of how a program behaves when it is told to stop."""
-        self._popen.send_signal(number)
-
-    def end(self, term_seconds: float = TERM_SECONDS) -> None:
-        """Ends the program and whatever it started: SIGTERM to its group, after the deadline SIGKILL."""
-        if self._popen.returncode is None:
-            # Until it is reaped below its pid, and so its group, cannot become anybody else's.
-            self._signal_group(signal.SIGTERM)
-            _wait_for(self._has_ended, term_seconds)
-            self._signal_group(signal.SIGKILL)
-            self._popen.wait(timeout=KILL_SECONDS)
-
-    def _has_ended(self) -> bool:
-        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None
-
-    def _signal_group(self, number: signal.Signals) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
 
 
 class Supervisor:
@@ -201,7 +146,7 @@ class Supervisor:
                 last_error = f" (last: {error})"
                 return False
 
-        if not _wait_for(now, seconds, interval_seconds):
+        if not wait_for(now, seconds, interval_seconds):
             tail = f"; the end of {of.log}:\n{of.log_tail()}" if of is not None else ""
             raise SandboxError(f"{what}: not within {seconds:.0f} s{last_error}{tail}")
 
@@ -243,26 +188,36 @@ def stop_recorded(state_dir: Path, *, term_seconds: float = TERM_SECONDS) -> lis
 
     A pid that meanwhile belongs to another process (its start time differs) is left alone.
     """
-    ended = []
     with _undisturbed():
-        for entry in reversed(audit.read(state_dir)):
-            try:
-                handle = os.pidfd_open(entry.pid)
-            except ProcessLookupError:
-                continue
-            try:
-                # The descriptor holds on to one process, so what is checked now is what is signalled.
-                if not audit.is_alive(entry):
-                    continue
-                signal.pidfd_send_signal(handle, signal.SIGTERM)
-                if not _wait_for(partial(_is_gone, entry), term_seconds):
-                    with contextlib.suppress(ProcessLookupError):
-                        signal.pidfd_send_signal(handle, signal.SIGKILL)
-                ended.append(entry.name)
-            finally:
-                os.close(handle)
+        ended = [entry.name for entry in reversed(audit.read(state_dir)) if _end_recorded(entry, term_seconds)]
         audit.write(state_dir, [])
     return ended
+
+
+def _end_recorded(entry: audit.Record, term_seconds: float) -> bool:
+    """Ends the program and whatever it started; False when it does not run any more."""
+    with contextlib.ExitStack() as handles:
+        # A descriptor holds on to one process for good, so what is checked after opening it is what is signalled.
+        opened = {pid: _open_process(pid, handles) for pid in audit.session_of(entry.pid)}
+        still = audit.session_of(entry.pid)
+        if not audit.is_alive(entry):
+            return False
+        family = [handle for pid, handle in opened.items() if handle is not None and pid in still]
+        for number, seconds in ((signal.SIGTERM, term_seconds), (signal.SIGKILL, KILL_SECONDS)):
+            for handle in family:
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, number)
+            wait_for(partial(_is_gone, entry), seconds)
+    return True
+
+
+def _open_process(pid: int, handles: contextlib.ExitStack) -> int | None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    handles.callback(os.close, handle)
+    return handle
 
 
 def _is_gone(entry: audit.Record) -> bool:
@@ -294,12 +249,3 @@ def _dies_with(parent: int) -> Callable[[], None]:
             os._exit(1)
 
     return ask_kernel
-
-
-def _wait_for(condition: Callable[[], bool], seconds: float, interval_seconds: float = POLL_SECONDS) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() >= deadline:
-            return False
-        time.sleep(interval_seconds)
-    return True

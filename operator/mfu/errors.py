@@ -48,4 +48,12 @@ class MetricsError(MfuError):
 
 
 class ClusterError(MfuError):
-    """The Kubernetes API did not give a usable answer; says what was asked."""
+    """The Kubernetes API did not give a usable answer; says what was asked.
+
+    `status`: the HTTP status of the answer, 0 when there was none; `retry_after_seconds`: how long the server asked to wait.
+    """
+
+    def __init__(self, message: str, *, status: int = 0, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after_seconds = retry_after_seconds

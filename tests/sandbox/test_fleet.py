@@ -25,7 +25,7 @@ def test_there_are_at_least_forty_accelerator_nodes(nodes: list[dict[str, Any]])
 def test_h100_nodes_stand_behind_two_leaves_and_one_spine(nodes: list[dict[str, Any]]) -> None:
     h100 = _with(nodes, "nvidia.com/gpu.product", "NVIDIA-H100-80GB-HBM3")
     leaves = Counter(node["metadata"]["labels"]["topology.k8s.aws/network-node-layer-3"] for node in h100)
-    assert sorted(leaves.values()) == [8, 8]
+    assert sorted(leaves.values()) == [10, 10]
     assert len({node["metadata"]["labels"]["topology.k8s.aws/network-node-layer-2"] for node in h100}) == 1
 
 

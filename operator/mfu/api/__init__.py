@@ -1,3 +1,3 @@
-"""The wire: pydantic models of the custom resources, their CRDs, and the way from wire to domain."""
+"""The wire: pydantic models of the custom resources, their CRDs, and the way from wire to domain and back into a status."""
 
 __all__: list[str] = []

@@ -1,7 +1,8 @@
-"""The calibrated numbers of the estimator: few, named, bounded, and keyed by accelerator architecture, precision, framework, engine or kernel kind.
+"""The calibrated numbers of the estimator: few, named, bounded, and keyed by accelerator architecture, precision, framework, engine or
+kernel kind.
 
-They live in `data/coefficients/*.json`, where each has its meaning, its bounds and where it comes from. A keyed coefficient is looked up by the
-exact key and falls back to `other`. Nothing here is keyed by a model or by the source of a measurement.
+They live in `data/coefficients/*.json`, where each has its meaning, its bounds and where it comes from. A keyed coefficient is looked up
+by the exact key and falls back to `other`. Nothing here is keyed by a model or by the source of a measurement.
 """
 
 import json
@@ -47,8 +48,9 @@ class TrainingCoefficients:
     network_ratio: float
     tensor_exposed_ratio: Keyed  # by framework
     hidden_cost_ratio: float
-    expert_exposed_ratio: float
+    expert_exposed_ratio: Keyed  # by release era
     context_exposed_ratio: float
+    transfer_exposed_ratio: float
     imbalance_factor: float
     framework_ratio: Keyed  # by framework
     straggler_per_doubling: float
@@ -120,7 +122,9 @@ def load(kind: type[T], file_name: str) -> T:
     entries: dict[str, dict[str, object]] = json.loads(text)["coefficients"]
     names = {field.name for field in fields(kind)}  # type: ignore[arg-type]  # every kind is one of the dataclasses above
     if names != entries.keys():
-        raise DataError(f"data/coefficients/{file_name}: missing {sorted(names - entries.keys())}, unknown {sorted(entries.keys() - names)}")
+        raise DataError(
+            f"data/coefficients/{file_name}: missing {sorted(names - entries.keys())}, unknown {sorted(entries.keys() - names)}"
+        )
     return kind(**{name: _value(file_name, name, entry) for name, entry in entries.items()})
 
 

@@ -18,7 +18,8 @@ class Links:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """`size` ranks that communicate; neighbours in the group are `stride` ranks apart in the job, so `domain // stride` of them share fast links."""
+    """`size` ranks that communicate; neighbours in the group are `stride` ranks apart in the job, so `domain // stride` of them share
+    fast links."""
 
     size: int
     stride: int = 1
@@ -52,7 +53,10 @@ def all_reduce_seconds(payload_bytes: float, group: Group, links: Links) -> floa
 
 
 def all_to_all_seconds(sent_bytes: float, group: Group, links: Links, copies: float = 1.0) -> float:
-    """Every rank sends `sent_bytes` spread evenly over the group. Of `copies` copies of a token, those for one domain cross the network once."""
+    """Every rank sends `sent_bytes` spread evenly over the group.
+
+    `copies`: copies of a token among them, sent to random ranks; those for one domain cross the network once.
+    """
     if group.size <= 1 or sent_bytes <= 0:
         return 0.0
     inside = group.inside(links)
@@ -60,7 +64,7 @@ def all_to_all_seconds(sent_bytes: float, group: Group, links: Links, copies: fl
     if inside == group.size:
         return links.latency_seconds + fast
     domains = ceil(group.size / inside)
-    distinct = min(1.0, domains / copies)
+    distinct = domains * (1.0 - float((1.0 - 1.0 / domains) ** copies)) / copies
     slow = sent_bytes * (group.size - inside) / group.size * distinct / links.network_bytes_per_second
     return links.latency_seconds + max(fast, slow)
 

@@ -9,13 +9,15 @@ from mfu.missing import Missing, Reason
 
 __all__ = ["Machine", "attention_peak", "head_precision", "sustained"]
 
-# Watts for each bf16 TFLOP/s of the part an architecture's sustained ratio was measured on; parts with less power behind each FLOP clock lower.
+# Watts for each bf16 TFLOP/s of the part an architecture's sustained ratio was measured on; parts with less power behind each FLOP clock
+# lower.
 _REFERENCE_WATTS_PER_TERAFLOP = {
     "volta": 300 / 125,
     "ampere": 400 / 312,
     "ada": 350 / 362,
     "hopper": 700 / 989,
     "blackwell": 1200 / 2500,
+    "blackwell-ultra": 1400 / 2500,
     "cdna3": 750 / 1307,
     "cdna4": 1400 / 2500,
 }
@@ -25,7 +27,8 @@ _REFERENCE_WATTS_PER_TERAFLOP = {
 class Machine:
     """Rates in FLOP/s and bytes/s that large kernels reach.
 
-    `matmul`: at the compute precision; `head`: the output head, which stays in 16 bits; `attention_peak`: data-sheet peak of attention's precision.
+    `matmul`: at the compute precision; `head`: the output head, which stays in 16 bits; `attention_peak`: data-sheet peak of attention's
+    precision.
     """
 
     name: str
@@ -43,7 +46,9 @@ def head_precision(accelerator: Accelerator) -> Precision | Missing:
     for precision in (Precision.BF16, Precision.FP16, Precision.TF32, Precision.FP32):
         if precision.peak_key in accelerator.peak_flops_per_second:
             return precision
-    return Missing(reason=Reason.UNSUPPORTED_PRECISION, message=f"{accelerator.name} lists no 16- or 32-bit peak; add one to its AcceleratorClass")
+    return Missing(
+        reason=Reason.UNSUPPORTED_PRECISION, message=f"{accelerator.name} lists no 16- or 32-bit peak; add one to its AcceleratorClass"
+    )
 
 
 def attention_peak(accelerator: Accelerator, declared: Precision) -> float | Missing:

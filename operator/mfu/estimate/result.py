@@ -80,9 +80,9 @@ class Interval:
 class Estimate:
     """The expected performance of a workload. Ratios are 0–1 of the dense peak at the compute precision.
 
-    `mfu_ratio` counts visible attention pairs, no recomputation and no padding; `full_attention_mfu_ratio` is the PaLM convention (the whole
-    square); `hfu_ratio` adds recomputed work. `roofline_ratio` is the time that arithmetic and memory traffic need at the data-sheet rates,
-    over the time expected: the figure that says how good a decode is.
+    `mfu_ratio` counts visible attention pairs, no recomputation and no padding; `full_attention_mfu_ratio` is the PaLM convention (the
+    whole square); `hfu_ratio` adds recomputed work. `roofline_ratio` is the time that arithmetic and memory traffic need at the
+    data-sheet rates, over the time expected: the figure that says how good a decode is.
     """
 
     mfu_ratio: float

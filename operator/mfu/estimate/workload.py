@@ -1,6 +1,7 @@
 """The declared intent in domain terms: what to run, in which precision, on what, and how it is laid out.
 
-None means "not declared": the estimator then takes the framework's usual choice, says so in `Estimate.assumptions`, and widens the interval.
+None means "not declared": the estimator then takes the framework's usual choice, says so in `Estimate.assumptions`, and widens the
+interval.
 """
 
 from dataclasses import dataclass, field

@@ -49,7 +49,7 @@ class Accelerator:
     memory_bytes_per_second: float
     l2_bytes: float
     multiprocessors: int
-    max_clock_hertz: float
+    max_clock_hertz: float  # as the driver reports it; may be above the clock that the peaks are stated at
     power_watts: float
     link_bytes_per_second: float  # NVLink, xGMI, or PCIe where there is neither
     link_is_switched: bool  # NVLink or xGMI; False: PCIe only
@@ -58,6 +58,20 @@ class Accelerator:
     price_per_hour: float | None = None  # default list price in dollars, overridden by the provider
     partitions: tuple[Partition, ...] = ()
     provenance: Mapping[str, str] = field(default_factory=dict)  # field → basis and source
+    peak_clock_hertz: float | None = None  # the clock at which the peaks hold; None: not stated
+    domain_spans_nodes: bool = False  # the fast links reach over node borders (NVLink switch racks, TPU slices)
+    identifiers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # label source → values that name this class
+
+    def link_domain(self, per_node: int) -> int:
+        """Accelerators that share the fast links when `per_node` of them sit in one node."""
+        return self.domain_size if self.domain_spans_nodes else max(1, min(self.domain_size, per_node))
+
+    def peak_at(self, precision: Precision, clock_hertz: float) -> float | Missing:
+        """Dense peak at a clock other than the stated one: matrix units do a fixed number of FLOPs a cycle."""
+        stated = self.peak(precision)
+        if isinstance(stated, Missing) or self.peak_clock_hertz is None:
+            return stated
+        return stated * clock_hertz / self.peak_clock_hertz
 
     def peak(self, precision: Precision) -> float | Missing:
         """Dense peak in FLOP/s at `precision`, or Missing where the device does not support it."""
@@ -81,6 +95,7 @@ class Accelerator:
                     memory_bytes_per_second=self.memory_bytes_per_second * part.bandwidth_ratio,
                     multiprocessors=max(1, round(self.multiprocessors * part.compute_ratio)),
                     domain_size=1,
+                    domain_spans_nodes=False,
                     price_per_hour=None if self.price_per_hour is None else self.price_per_hour / part.count_per_device,
                     partitions=(),
                 )

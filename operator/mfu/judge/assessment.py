@@ -4,12 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mfu.estimate.result import Estimate
+from mfu.estimate.search import Change
 from mfu.estimate.workload import Workload
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 from mfu.observe.observation import Observation
 
-__all__ = ["Assessment", "Cause", "CauseShare", "Cost", "Drift", "Recommendation"]
+__all__ = ["Assessment", "Cause", "CauseShare", "Cost", "Drift", "DriftState", "Recommendation"]
 
 
 class Cause(StrEnum):
@@ -59,7 +60,18 @@ class Drift:
     ratio: float
     drifting: bool
     since_seconds: float | None
-    baseline: str  # "Expected"
+    baseline: str  # "Expected", or "ExpectedAtLoad": what is expected at the number of requests that really ran
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DriftState:
+    """What drift detection carries from one look to the next. `below_seconds` and `above_seconds` count only time that was observed."""
+
+    drifting: bool = False
+    since_seconds: float | None = None
+    below_seconds: float = 0.0
+    above_seconds: float = 0.0
+    last_seconds: float | None = None  # the last look with an observation; None: the clock stands still until the next
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +94,5 @@ class Assessment:
     recommendations: tuple[Recommendation, ...]
     cost: Cost
     summary: str  # one line for a person
+    drift_state: DriftState = DriftState()
+    changes: tuple[Change, ...] = ()  # every change that was found worthwhile, best first

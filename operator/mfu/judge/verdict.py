@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Decision", "Verdict", "VerdictReason"]
+__all__ = ["Decision", "Finding", "Verdict", "VerdictReason"]
 
 
 class Decision(StrEnum):
@@ -34,10 +34,22 @@ class VerdictReason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One policy's objection. `would`: what it would decide under `Gate`; `decision`: what it decides in its own mode."""
+
+    policy: str
+    reason: VerdictReason
+    message: str
+    would: Decision
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """`message`: one line that says expected value, limit, main cause and the smallest change that would pass.
 
-    `would`: what the policy would have decided under `Gate` (equal to `decision` there); it feeds `wouldHaveBlocked`.
+    `would`: what the policy would have decided under `Gate` (equal to `decision` there). `findings`: what every matching policy objects to,
+    the deciding one first; each feeds its policy's `wouldHaveBlocked`.
     """
 
     decision: Decision
@@ -46,3 +58,4 @@ class Verdict:
     policy: str | None = None
     would: Decision = Decision.ADMITTED
     max_hold_seconds: float = 3600.0
+    findings: tuple[Finding, ...] = ()

@@ -1,8 +1,8 @@
 """The hyper-parameters that decide what a model computes, free of any framework's key names.
 
-A model is a number of *layers*; each layer mixes tokens (`mixers`: softmax attention, latent attention, a state-space scan, a linear-attention
-recurrence; hybrids run several side by side) and then transforms every token on its own (`feed_forward`: a plain MLP or a mixture of experts).
-Layers that are alike are stored once with their count.
+A model is a number of *layers*; each layer mixes tokens (`mixers`: softmax attention, latent attention, a state-space scan, a
+linear-attention recurrence; hybrids run several side by side) and then transforms every token on its own (`feed_forward`: a plain
+MLP or a mixture of experts). Layers that are alike are stored once with their count.
 """
 
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ class Attention:
     """Softmax attention with grouped queries.
 
     `window`: a token sees itself and the `window - 1` tokens before it. `chunk`: a token sees the tokens of its own chunk up to itself.
-    Both None: everything before it (or, when not causal, everything). `cross_tokens`: keys and values come from an encoder of that many tokens.
+    Both None: everything before it (or, when not causal, everything). `cross`: keys and values come from the encoder.
     """
 
     query_heads: int
@@ -93,7 +93,7 @@ class StateSpace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeltaNet:
-    """A gated linear-attention recurrence (Gated DeltaNet, arXiv:2412.06464; also lightning attention): a state of key_dim × value_dim a head."""
+    """A gated linear-attention recurrence (Gated DeltaNet, arXiv:2412.06464; lightning attention): key_dim × value_dim of state a head."""
 
     key_heads: int
     value_heads: int
@@ -144,12 +144,13 @@ class Layer:
     mixers: tuple[Mixer, ...]
     feed_forward: tuple[FeedForward, ...]
     norm_parameters: int = 0
+    per_layer_width: int = 0  # width of an embedding of each layer's own, gated in after the feed-forward part (Gemma 4)
     count: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Architecture:
-    """A whole model. `embedding_hidden` differs from `hidden` only where the embedding is projected; `encoder` is set for encoder-decoders."""
+    """A whole model. `embedding_hidden` is set only where the embedding is projected; `encoder` is set for encoder-decoders."""
 
     family: str  # config.json's model_type
     hidden: int
@@ -164,9 +165,12 @@ class Architecture:
     embedding_parameters: int | None = (
         None  # set where the embedding is not vocabulary × embedding hidden (token types, patches, per-layer tables)
     )
+    per_layer_vocabulary: int = 0  # rows of the table of the layers' own embeddings
     extra_parameters: int = 0  # final norm and whatever else takes part in no operation
     predict_ahead: tuple[Layer, ...] = ()  # multi-token prediction modules, run when declared
-    patch_inputs: int = 0  # vision: values in one patch, projected to the hidden size in place of a token look-up
+    stem_products: int = 0  # multiply-adds a token of the convolutions that take the place of a token look-up (patches, spectrograms) …
+    stem_parameters: int = 0  # … and their parameters
+    head_per_sequence: bool = False  # the head runs on one pooled position of each sequence (a classifier), never on all
     head_transform: bool = False  # a square linear layer with a norm before the head (BERT)
     encoder: "Architecture | None" = None
     encoder_tokens: int = 0
@@ -190,7 +194,7 @@ class Architecture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """LoRA (arXiv:2106.09685): rank-`rank` updates beside the named linear layers, base frozen. Targets are module names or `all-linear`."""
+    """LoRA (arXiv:2106.09685): rank-`rank` updates beside the named linear layers, base frozen. Targets: projections or `all-linear`."""
 
     rank: int
     targets: tuple[str, ...]

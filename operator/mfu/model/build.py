@@ -8,6 +8,7 @@ from mfu.model.architecture import Adapter, Architecture, Layer
 from mfu.model.feeding import feeding
 from mfu.model.mixing import mixing
 from mfu.model.operations import AttentionCore, Elementwise, ExpertLinear, Linear, Lookup, Module, Operation, Scan, Split
+from mfu.model.projections import Projection, projected
 
 __all__ = ["operations"]
 
@@ -15,8 +16,8 @@ __all__ = ["operations"]
 def operations(architecture: Architecture, adapter: Adapter | None = None, *, predict_ahead: bool = False) -> tuple[Operation, ...]:
     """Every operation of one forward pass, in the order in which they run; alike layers appear once with their `count`.
 
-    `adapter` puts low-rank updates beside the layers it names and freezes the base (rank 0: no adapter). `predict_ahead` adds the multi-token
-    prediction modules that the config declares.
+    `adapter` puts low-rank updates beside the layers it names and freezes the base (rank 0: no adapter). `predict_ahead` adds the
+    multi-token prediction modules that the config declares.
 
     Raises `IntentError` when a target of the adapter names no linear layer of this model.
     """
@@ -55,6 +56,10 @@ def _layer(layer: Layer, hidden: int, adapter: Adapter | None, *, encoder_tokens
         found += mixing(mixer, hidden, layer.count, adapter, encoder_tokens=encoder_tokens, on_encoder=on_encoder)
     for part in layer.feed_forward:
         found += feeding(part, hidden, layer.count, adapter, on_encoder=on_encoder, encoder_tokens=encoder_tokens)
+    if layer.per_layer_width:
+        for name, inputs, outputs in (("per_layer_gate", hidden, layer.per_layer_width), ("per_layer_proj", layer.per_layer_width, hidden)):
+            part_of = Projection(name=name, inputs=inputs, outputs=outputs, split=Split.REPLICATED)
+            found += projected(name, Module.EMBEDDING, (part_of,), layer.count, adapter)
     return found
 
 
@@ -69,21 +74,22 @@ def _embedding(architecture: Architecture, *, shared: bool = False) -> list[Oper
     width = architecture.embedding_hidden or architecture.hidden
     table = architecture.vocabulary * width if architecture.embedding_parameters is None else architecture.embedding_parameters
     found: list[Operation] = []
-    if architecture.patch_inputs:
+    if architecture.stem_products:
         found.append(
-            Linear(
-                name="patch_embedding",
+            Scan(
+                name="stem",
+                flops_per_token=2 * architecture.stem_products,
+                state_elements=0,
+                io_elements_per_token=2 * architecture.hidden,
                 module=Module.EMBEDDING,
-                inputs=architecture.patch_inputs,
-                outputs=architecture.hidden,
+                parameters_each=architecture.stem_parameters,
                 split=Split.REPLICATED,
-                bias=True,
             )
         )
     else:
-        found.append(
-            Lookup(name="embedding", rows_in_table=architecture.vocabulary, width=width, parameters_each=0 if shared else table)
-        )
+        found.append(Lookup(name="embedding", rows_in_table=architecture.vocabulary, width=width, parameters_each=0 if shared else table))
+    if architecture.per_layer_vocabulary:
+        found += _per_layer_embedding(architecture)
     if architecture.learned_positions:
         found.append(
             Lookup(
@@ -99,6 +105,22 @@ def _embedding(architecture: Architecture, *, shared: bool = False) -> list[Oper
             Linear(name="embedding_in", module=Module.EMBEDDING, inputs=width, outputs=architecture.hidden, split=Split.REPLICATED)
         )
     return found
+
+
+def _per_layer_embedding(architecture: Architecture) -> list[Operation]:
+    """A second table with a row part for every layer, mixed with a projection of the first (Gemma 4)."""
+    width = sum(layer.count * layer.per_layer_width for layer in architecture.layers)
+    norm = architecture.layers[0].per_layer_width
+    return [
+        Lookup(
+            name="per_layer_embedding",
+            rows_in_table=architecture.per_layer_vocabulary,
+            width=width,
+            parameters_each=architecture.per_layer_vocabulary * width,
+        ),
+        Linear(name="per_layer_mix", module=Module.EMBEDDING, inputs=architecture.hidden, outputs=width, split=Split.REPLICATED),
+        _norm("per_layer_norm", 4.0 * width, norm),
+    ]
 
 
 def _head(architecture: Architecture, *, frozen: bool) -> list[Operation]:
@@ -138,6 +160,7 @@ def _head(architecture: Architecture, *, frozen: bool) -> list[Operation]:
         bias=architecture.head_bias and not architecture.tied_embeddings,
         tied=architecture.tied_embeddings,
         frozen=frozen,
+        per_sequence=architecture.head_per_sequence,
     )
     return [*found, head]
 
@@ -145,9 +168,8 @@ def _head(architecture: Architecture, *, frozen: bool) -> list[Operation]:
 def _encoder(encoder: Architecture, tokens: int, adapter: Adapter | None) -> list[Operation]:
     found: list[Operation] = []
     for operation in _embedding(encoder):
-        if isinstance(operation, Linear):
-            operation = replace(operation, runs_on_encoder=True, encoder_tokens=tokens)
-        found.append(operation)
+        on_encoder = replace(operation, runs_on_encoder=True, encoder_tokens=tokens) if isinstance(operation, Linear | Scan) else operation
+        found.append(on_encoder)
     for layer in encoder.layers:
         found += _layer(layer, encoder.hidden, adapter, encoder_tokens=tokens, on_encoder=True)
     final = _norm("encoder_final_norm", 2.0 * encoder.hidden, encoder.extra_parameters)
@@ -155,7 +177,7 @@ def _encoder(encoder: Architecture, tokens: int, adapter: Adapter | None) -> lis
 
 
 def _predict_ahead(architecture: Architecture, adapter: Adapter | None) -> list[Operation]:
-    """Multi-token prediction (DeepSeek-V3, arXiv:2412.19437, section 2.2): join with the next token's embedding, one layer, the shared head."""
+    """Multi-token prediction (DeepSeek-V3, arXiv:2412.19437, section 2.2): join with the next embedding, one layer, the shared head."""
     found: list[Operation] = []
     for layer in architecture.predict_ahead:
         join = Linear(
@@ -194,7 +216,9 @@ def _predict_ahead(architecture: Architecture, adapter: Adapter | None) -> list[
 def _check_targets(adapter: Adapter, found: list[Operation], architecture: Architecture) -> None:
     for target in adapter.targets:
         if not any(operation.module is Module.ADAPTER for operation in _operations_of(architecture, adapter.rank, target)):
-            known = sorted({operation.name for operation in found if isinstance(operation, Linear | ExpertLinear) and _can_adapt(operation)})
+            known = sorted(
+                {operation.name for operation in found if isinstance(operation, Linear | ExpertLinear) and _can_adapt(operation)}
+            )
             raise IntentError(
                 "adapter.targetModules",
                 f"{target!r} names no linear layer of a {architecture.family} model; use all-linear, q_proj, k_proj, v_proj or one of: "

@@ -19,7 +19,14 @@ def feeding(
 
 
 def _mlp(
-    mlp: Mlp, hidden: int, count: int, adapter: Adapter | None, module: Module, prefix: str, on_encoder: bool = False, encoder_tokens: int = 0
+    mlp: Mlp,
+    hidden: int,
+    count: int,
+    adapter: Adapter | None,
+    module: Module,
+    prefix: str,
+    on_encoder: bool = False,
+    encoder_tokens: int = 0,
 ) -> list[Operation]:
     def part(name: str, inputs: int, outputs: int, split: Split) -> Projection:
         return Projection(name=name, inputs=inputs, outputs=outputs, split=split, bias=mlp.bias)
@@ -76,7 +83,7 @@ def _experts(e: Experts, hidden: int, count: int, adapter: Adapter | None) -> li
             count=count,
         )
     )
-    rising = (part("experts_up", width, e.intermediate, Split.COLUMN),)
+    rising: tuple[Projection, ...] = (part("experts_up", width, e.intermediate, Split.COLUMN),)
     if e.gated:
         rising = (part("experts_gate", width, e.intermediate, Split.COLUMN), *rising)
     operations += expert_projection("experts_gate_up" if e.gated else "experts_up", rising, e.count, e.active, count, adapter)

@@ -22,17 +22,13 @@ def mixing(
             return _delta_net(mixer, hidden, count, adapter)
 
 
-def _attention(
-    a: Attention, hidden: int, count: int, adapter: Adapter | None, encoder_tokens: int, on_encoder: bool
-) -> list[Operation]:
+def _attention(a: Attention, hidden: int, count: int, adapter: Adapter | None, encoder_tokens: int, on_encoder: bool) -> list[Operation]:
     query = a.query_heads * a.head_dim * (2 if a.output_gate else 1)
     keys, values = a.key_value_heads * a.head_dim, a.key_value_heads * a.value_head_dim
     q = Projection(name="q_proj", inputs=hidden, outputs=query, split=Split.COLUMN, bias=a.qkv_bias)
     k = Projection(name="k_proj", inputs=hidden, outputs=keys, split=Split.COLUMN, bias=a.qkv_bias and a.key_bias)
     v = Projection(name="v_proj", inputs=hidden, outputs=values, split=Split.COLUMN, bias=a.qkv_bias)
-    out = Projection(
-        name="o_proj", inputs=a.query_heads * a.value_head_dim, outputs=hidden, split=Split.ROW, bias=a.output_bias
-    )
+    out = Projection(name="o_proj", inputs=a.query_heads * a.value_head_dim, outputs=hidden, split=Split.ROW, bias=a.output_bias)
     operations: list[Operation] = []
     if a.cross:
         operations += projected("q_proj", Module.ATTENTION, (q,), count, adapter)
@@ -194,9 +190,7 @@ def _delta_net(d: DeltaNet, hidden: int, count: int, adapter: Adapter | None) ->
     channels = 2 * keys + values if d.conv_kernel else 0
     # Delta rule: the state is read with the key, corrected, and read with the query (8 FLOP an element, as Megatron-LM counts); else 5.
     per_element = 8 if d.delta_rule else 5
-    operations = _linear(
-        "in_proj", hidden, 2 * keys + values * (2 if d.gate else 1), Split.COLUMN, Module.LINEAR_ATTENTION, count, adapter
-    )
+    operations = _linear("in_proj", hidden, 2 * keys + values * (2 if d.gate else 1), Split.COLUMN, Module.LINEAR_ATTENTION, count, adapter)
     if d.decay_rates:
         operations += _linear("decay_proj", hidden, d.decay_rates, Split.COLUMN, Module.LINEAR_ATTENTION, count, adapter)
     operations.append(

@@ -1,7 +1,8 @@
 """The operations a model is made of: the one list that FLOPs, bytes, parameters, GEMM shapes and explanations all come from.
 
-An operation is independent of the batch; a `Pass` says how many tokens go through. One multiply-add is 2 FLOP. Embedding look-ups, norms, activations,
-softmax, rotary positions, residuals and biases are not FLOPs of the model (the field's convention); they are bytes, which is what they cost.
+An operation is independent of the batch; a `Pass` says how many tokens go through. One multiply-add is 2 FLOP. Embedding look-ups,
+norms, activations, softmax, rotary positions, residuals and biases are not FLOPs of the model (the field's convention); they are bytes,
+which is what they cost.
 
 Each operation stands for `count` alike layers, and its methods speak of **one** of them unless they say otherwise.
 """
@@ -107,6 +108,7 @@ class Linear:
     frozen: bool = False  # no weight gradient
     runs_on_encoder: bool = False  # once for each encoder token, cached afterwards (cross attention's keys and values)
     encoder_tokens: int = 0
+    per_sequence: bool = False  # on one position of each sequence, whatever `Pass.logits` says (a classifier)
 
     @property
     def parameters(self) -> int:
@@ -115,7 +117,7 @@ class Linear:
     def rows(self, work: Pass) -> int:
         if self.runs_on_encoder:
             return work.batch * self.encoder_tokens if work.past_tokens == 0 else 0
-        if self.module is Module.HEAD and work.logits is Logits.LAST:
+        if self.per_sequence or (self.module is Module.HEAD and work.logits is Logits.LAST):
             return work.batch
         return work.tokens
 
@@ -207,10 +209,16 @@ class AttentionCore:
         return _windowed(new, past, reach)
 
     def full_pairs(self, work: Pass) -> int:
-        """Pairs of the whole rectangle, as the PaLM convention counts them."""
+        """Pairs of the whole rectangle of new queries and kept keys, as the PaLM convention counts them.
+
+        A window or chunk limits what the cache keeps, and so the rectangle; the triangle and the window inside it are not taken off.
+        """
         if self.runs_on_encoder:
             return self.encoder_tokens**2 if work.past_tokens == 0 else 0
-        return work.new_tokens * (self.cross_tokens or work.new_tokens + work.past_tokens)
+        if self.cross_tokens:
+            return work.new_tokens * self.cross_tokens
+        reach = min(limit for limit in (self.window, self.chunk, work.past_tokens + 1) if limit is not None)
+        return work.new_tokens * (min(work.past_tokens, reach - 1) + work.new_tokens)
 
     def visible_context(self, work: Pass) -> int:
         """Cached tokens that one new token at the end reads."""
@@ -237,7 +245,7 @@ class AttentionCore:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scan:
-    """The core of a recurrence (state-space scan, delta rule, short convolution): a fixed number of FLOP and state a token."""
+    """The core of a recurrence (state-space scan, delta rule), or a convolution: a fixed number of FLOP and state a token."""
 
     name: str
     flops_per_token: int
@@ -247,18 +255,22 @@ class Scan:
     parameters_each: int = 0  # convolution weights, decay rates, skip weights
     count: int = 1
     split: Split = Split.HEADS
+    runs_on_encoder: bool = False
+    encoder_tokens: int = 0
 
     @property
     def parameters(self) -> int:
         return self.parameters_each
 
     def flops(self, work: Pass) -> int:
+        if self.runs_on_encoder:
+            return self.flops_per_token * work.batch * self.encoder_tokens if work.past_tokens == 0 else 0
         return self.flops_per_token * work.tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elementwise:
-    """Memory-bound work on every token: norms, residuals, activations, rotary positions. No FLOPs of the model; `elements_per_token` move."""
+    """Memory-bound work on every token: norms, residuals, activations, rotary positions. No FLOPs; `elements_per_token` move."""
 
     name: str
     module: Module

@@ -46,7 +46,7 @@ def adapts(adapter: Adapter | None, name: str) -> bool:
     """Whether the adapter sits beside the projection of that name."""
     if adapter is None:
         return False
-    return any(target == ALL_LINEAR or target == name or target in _ALIASES.get(name, ()) for target in adapter.targets)
+    return any(target in (ALL_LINEAR, name) or target in _ALIASES.get(name, ()) for target in adapter.targets)
 
 
 def projected(
@@ -108,7 +108,9 @@ def expert_projection(
 ) -> list[Operation]:
     """The same for one matrix of every routed expert."""
 
-    def one(title: str, inputs: int, outputs: int, split: Split, module: Module, *, bias: bool = False, frozen: bool = False) -> ExpertLinear:
+    def one(
+        title: str, inputs: int, outputs: int, split: Split, module: Module, *, bias: bool = False, frozen: bool = False
+    ) -> ExpertLinear:
         return ExpertLinear(
             name=title,
             module=module,

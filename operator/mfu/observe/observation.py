@@ -28,7 +28,9 @@ class Evidence:
     mean_prompt_tokens: float | None = None
     mean_generation_tokens: float | None = None
     slowest_node: str | None = None  # a straggler: the node whose devices are clearly below the rest
-    slowest_node_ratio: float | None = None  # its tensor activity over the median's
+    slowest_node_ratio: float | None = None  # its SM clock (or, clocks being alike, tensor activity) over the median node's
+    mean_clock_hertz: float | None = None
+    engine_flops_per_second: float | None = None  # the engine's own estimate, whole workload: a second opinion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,8 @@ class Observation:
     """One workload at one moment.
 
     `mfu_ratio`: model FLOP/s from application tokens over the peak at the declared compute precision; never read off hardware counters.
-    `hardware_ratio`: tensor activity × SM clock ÷ maximum clock (overall FLOP utilisation, arXiv:2605.20799); includes recomputed and wasted work.
+    `hardware_ratio`: tensor activity × SM clock ÷ maximum clock (overall FLOP utilisation, arXiv:2605.20799), mean over the devices;
+    includes recomputed and wasted work.
     """
 
     at_seconds: float

@@ -1,12 +1,25 @@
 """What one tick read from Prometheus: rates and gauges by pod and by device, before anybody judges them."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from mfu.errors import IntentError
 from mfu.missing import Missing
 
-__all__ = ["DeviceTelemetry", "PodKey", "ServingTelemetry", "Snapshot", "Source", "TrainingTelemetry"]
+__all__ = [
+    "DeviceTelemetry",
+    "PodKey",
+    "ServingTelemetry",
+    "Snapshot",
+    "Source",
+    "TelemetryChoice",
+    "TrainingCounters",
+    "TrainingTelemetry",
+]
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{0,127}")
 
 
 class Source(StrEnum):
@@ -19,6 +32,35 @@ class Source(StrEnum):
     DYNAMO = "dynamo"
     TRAINING = "training"
     DCGM = "dcgm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class TrainingCounters:
+    """Names of a training job's own counters. Only names: a tenant never hands us an expression.
+
+    Raises `IntentError` for a name that is no Prometheus metric name.
+    """
+
+    tokens_metric: str
+    steps_metric: str = ""  # empty: none declared
+
+    def __post_init__(self) -> None:
+        if not _METRIC_NAME.fullmatch(self.tokens_metric):
+            raise IntentError("spec.telemetry.training.tokensMetric", _not_a_name(self.tokens_metric))
+        if self.steps_metric and not _METRIC_NAME.fullmatch(self.steps_metric):
+            raise IntentError("spec.telemetry.training.stepsMetric", _not_a_name(self.steps_metric))
+
+
+def _not_a_name(value: str) -> str:
+    return f"{value[:60]!r} is no metric name; use letters, digits, underscores and colons, at most 128 of them (no expressions)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelemetryChoice:
+    """Which exporter a workload says it has; `source` None: whichever reports for its pods."""
+
+    source: Source | None = None
+    training: TrainingCounters | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -42,7 +84,9 @@ class ServingTelemetry:
     waiting_requests: float | None = None
     cache_usage_ratio: float | None = None
     preemptions_per_second: float | None = None
-    engine_flops_per_second: float | None = None  # the engine's own estimate: a second opinion
+    engine_flops_per_second: float | None = None  # the engine's own estimate for each accelerator: a second opinion
+    sampled_at_seconds: float | None = None  # Unix time of the last scrape; None: the series has ended
+    covers_window: bool = True  # False: the series is younger than the window, so that its rates are too low
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +96,9 @@ class TrainingTelemetry:
     tokens_per_second: float
     steps_per_second: float | None = None
     data_wait_ratio: float | None = None  # share of wall time spent waiting for the data loader
+    counts_whole_job: bool = False  # True: tokens of the whole job, repeated on every pod; False: this pod's share of them
+    sampled_at_seconds: float | None = None  # as in ServingTelemetry
+    covers_window: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +110,7 @@ class DeviceTelemetry:
     pod: PodKey | None
     model_name: str = ""
     partition: str = ""  # MIG profile, empty for a whole device
+    shared: bool = False  # several pods hold it at the same time: its figures belong to none of them alone
     tensor_active_ratio: float | None = None
     clock_hertz: float | None = None
     busy_ratio: float | None = None  # GPU utilisation: "is it busy"
@@ -76,11 +124,15 @@ class DeviceTelemetry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """Everything one tick read. `problem` is set when Prometheus (or a part of it) did not answer; what was read is still there."""
+    """Everything one tick read. `problem` is set when Prometheus (or a part of it) did not answer; what was read is still there.
+
+    `declared`: by the name of a tokens counter that some tenant declared, the pods that report it.
+    """
 
     at_seconds: float  # Unix time of the evaluation
     serving: Mapping[PodKey, ServingTelemetry] = field(default_factory=dict)
     training: Mapping[PodKey, TrainingTelemetry] = field(default_factory=dict)
+    declared: Mapping[TrainingCounters, Mapping[PodKey, TrainingTelemetry]] = field(default_factory=dict)
     devices: tuple[DeviceTelemetry, ...] = ()
     problem: Missing | None = None
     queries: int = 0

@@ -1,0 +1,183 @@
+"""`mfu flops`: parameters and FLOP of a model from its config.json, without a cluster and without weights."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mfu.errors import ConfigError, IntentError
+from mfu.model.architecture import Adapter, Architecture
+from mfu.model.config import read_config
+from mfu.model.conventions import compare
+from mfu.model.operations import Logits, Pass
+from mfu.model.totals import Count, Flops, Parameters, by_module, count
+from mfu.model.warnings import warnings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["add_arguments", "run"]
+
+_MOST_BYTES = 8 * 2**20  # config.json files are a few KiB; the largest, with per-layer lists, some hundred
+_MOST_TOKENS = 2**40
+_MOST_RANK = 2**16
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the verb."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", metavar="FILE", help="a Hugging Face config.json; - reads standard input")
+    source.add_argument("--catalog", metavar="NAME", help="a model of the built-in catalogue, such as llama-3.1-70b")
+    parser.add_argument("--batch", type=int, default=1, metavar="B", help="sequences (default 1)")
+    parser.add_argument("--sequence", type=int, default=2048, metavar="S", help="new tokens of each sequence (default 2048)")
+    parser.add_argument("--past", type=int, default=0, metavar="P", help="cached tokens of each sequence; with --sequence 1, a decode step")
+    parser.add_argument("--logits", choices=[str(kind) for kind in Logits], default=str(Logits.ALL), help="positions the head runs on")
+    parser.add_argument("--encoder-tokens", type=int, metavar="N", help="input length of an encoder-decoder's encoder")
+    parser.add_argument("--lora-rank", type=int, default=0, metavar="R", help="count a LoRA adapter of this rank, base frozen")
+    parser.add_argument(
+        "--lora-targets", default="q_proj,v_proj", metavar="NAMES", help="its layers, or all-linear (default q_proj,v_proj)"
+    )
+    parser.add_argument("--predict-ahead", action="store_true", help="count the multi-token prediction layers of the config too")
+    parser.add_argument("--by", choices=["module"], help="also the sums by module")
+    parser.add_argument("--compare", action="store_true", help="also how 6ND, PaLM, Megatron and vLLM count the same pass")
+    parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Counts and prints; raises `MfuError` with a one-line message when the input cannot be used."""
+    architecture = _architecture(args)
+    work = Pass(
+        batch=_bounded("--batch", args.batch, 1, _MOST_TOKENS),
+        new_tokens=_bounded("--sequence", args.sequence, 1, _MOST_TOKENS),
+        past_tokens=_bounded("--past", args.past, 0, _MOST_TOKENS),
+        logits=Logits(args.logits),
+    )
+    rank = _bounded("--lora-rank", args.lora_rank, 0, _MOST_RANK)
+    targets = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
+    adapter = Adapter(rank=rank, targets=targets) if rank else None
+    counted = count(architecture, work, adapter, predict_ahead=args.predict_ahead)
+    report: dict[str, object] = {
+        "modelType": architecture.family,
+        "parameters": _parameters(counted.parameters),
+        "forward": _flops(counted.forward),
+        "training": _flops(counted.training),
+        "assumptions": list(architecture.assumptions),
+        "warnings": list(warnings(architecture)),
+    }
+    if args.by:
+        parts = by_module(architecture, work, adapter, predict_ahead=args.predict_ahead)
+        report["modules"] = [
+            {"module": str(module), "parameters": held.total, "forward": _flops(flops)} for module, (held, flops) in parts.items()
+        ]
+    if args.compare:
+        countings = compare(architecture, work)
+        report["conventions"] = [
+            {
+                "name": counting.name,
+                "forward": counting.forward,
+                "training": counting.training,
+                "differencePercent": round(100.0 * counting.difference_to(countings[0]), 2),
+                "note": counting.note,
+            }
+            for counting in countings
+        ]
+    print(json.dumps(report, indent=2) if args.output == "json" else _table(architecture, work, counted, report))
+    return 0
+
+
+def _architecture(args: argparse.Namespace) -> Architecture:
+    tokens = None if args.encoder_tokens is None else _bounded("--encoder-tokens", args.encoder_tokens, 1, _MOST_TOKENS)
+    if args.catalog is not None:
+        from mfu.api.catalog import catalogued_config  # here, because it loads the YAML parser
+
+        return read_config(catalogued_config(args.catalog, "--catalog"), encoder_tokens=tokens)
+    try:
+        return read_config(_json(args.config), encoder_tokens=tokens)
+    except ConfigError as error:
+        raise ConfigError(f"{args.config}: {error.path}" if error.path else args.config, error.message) from error
+
+
+def _json(name: str) -> "Mapping[str, object]":
+    """The object in a JSON file, or on standard input for `-`."""
+    try:
+        data = sys.stdin.buffer.read(_MOST_BYTES + 1) if name == "-" else _head_of(Path(name))
+    except OSError as error:
+        raise ConfigError(name, f"cannot be read: {error.strerror or error}") from error
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(name, f"is larger than {_MOST_BYTES // 2**20} MiB; a config.json is a few KiB")
+    try:
+        value = json.loads(data)
+    except json.JSONDecodeError as error:
+        raise ConfigError(name, f"is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
+    except RecursionError as error:
+        raise ConfigError(name, "is nested too deeply for a config.json") from error
+    except ValueError as error:
+        raise ConfigError(name, "is not JSON: it is not UTF-8, or holds a number of thousands of digits") from error
+    if not isinstance(value, dict):
+        raise ConfigError(name, f"holds a {type(value).__name__} where a config.json holds an object")
+    return value
+
+
+def _head_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_MOST_BYTES + 1)
+
+
+def _bounded(option: str, value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise IntentError(option, f"must be from {low} to {high}, not {value}")
+    return value
+
+
+def _parameters(parameters: Parameters) -> dict[str, int]:
+    found = {"total": parameters.total, "activePerToken": parameters.active_per_token, "embedding": parameters.embedding}
+    return {**found, "adapter": parameters.adapter} if parameters.adapter else found
+
+
+def _flops(flops: Flops) -> dict[str, int]:
+    return {
+        "linear": flops.linear,
+        "lmHead": flops.lm_head,
+        "attentionFull": flops.attention_full,
+        "attentionVisible": flops.attention_visible,
+        "scan": flops.scan,
+        "totalFull": flops.total_full,
+        "totalVisible": flops.total_visible,
+    }
+
+
+def _table(architecture: Architecture, work: Pass, counted: Count, report: "Mapping[str, object]") -> str:
+    held = counted.parameters
+    past = f" after {work.past_tokens} cached" if work.past_tokens else ""
+    lines = [
+        f"{architecture.family}: {architecture.layer_count} layers, hidden {architecture.hidden}, vocabulary {architecture.vocabulary}",
+        f"parameters   {held.total:,} in all, {held.active_per_token:,} active for a token, {held.embedding:,} in the embedding"
+        + (f", {held.adapter:,} in the adapter" if held.adapter else ""),
+        f"pass         {work.batch} × {work.new_tokens} new tokens{past}",
+        "",
+        f"{'FLOP':20s}{'forward':>14s}{'training':>14s}",
+    ]
+    for name, forward in _flops(counted.forward).items():
+        lines.append(f"{name:20s}{_scaled(forward):>14s}{_scaled(_flops(counted.training)[name]):>14s}")
+    modules, conventions = report.get("modules"), report.get("conventions")
+    if isinstance(modules, list):
+        lines += ["", f"{'module':20s}{'parameters':>20s}{'forward':>14s}"]
+        for part in modules:
+            lines.append(f"{part['module']:20s}{part['parameters']:>20,}{_scaled(part['forward']['totalVisible']):>14s}")
+    if isinstance(conventions, list):
+        lines += ["", f"{'counted as':20s}{'forward':>14s}{'difference':>12s}"]
+        lines += [
+            f"{one['name']:20s}{_scaled(one['forward']):>14s}{one['differencePercent']:>+11.1f}%  {one['note']}" for one in conventions
+        ]
+    lines += [f"assumed: {text}" for text in architecture.assumptions]
+    lines += [f"warning: {text}" for text in warnings(architecture)]
+    return "\n".join(lines)
+
+
+def _scaled(flop: int) -> str:
+    value, prefixes = float(flop), ["", "K", "M", "G", "T", "P", "E", "Z", "Y"]
+    while value >= 1000.0 and len(prefixes) > 1:
+        value /= 1000.0
+        prefixes.pop(0)
+    return f"{value:.4g} {prefixes[0]}FLOP"

@@ -1,0 +1,105 @@
+"""`mfu top`: the workloads of a cluster, what loses most first."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["add_arguments", "run"]
+
+COLUMNS = ("NAMESPACE", "NAME", "MODE", "GPUS", "EXPECTED", "OBSERVED", "DRIFT", "BOUND", "VERDICT", "GAP", "SUMMARY")
+NARROW = 100
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("-n", "--namespace", help="only this namespace; the kubeconfig's when omitted")
+    where.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace")
+    parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Prints what the operator wrote into the objects' status; ClusterError when the cluster does not answer."""
+    objects = asyncio.run(_workloads(args.namespace, args.all_namespaces))
+    objects.sort(key=lambda body: (-_dollars(_field(body, "cost", "gapPerHour")), _name(body)))
+    if args.output == "json":
+        json.dump([_shown(body) for body in objects], sys.stdout, indent=2)
+        print()
+    elif objects:
+        _print(objects)
+    else:
+        print("no ModelWorkloads found", file=sys.stderr)
+    return 0
+
+
+async def _workloads(namespace: str | None, everywhere: bool) -> list[dict[str, Any]]:
+    from mfu.control.cluster import Cluster
+    from mfu.control.connection import find_connection
+    from mfu.control.resources import Kind
+
+    connection = find_connection()
+    async with Cluster(connection) as cluster:
+        where = "" if everywhere else namespace or connection.namespace
+        return [body async for body in cluster.objects(Kind.WORKLOAD, namespace=where)]
+
+
+def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = body["metadata"]
+    return {"namespace": metadata.get("namespace"), "name": metadata["name"], "status": body.get("status") or {}}
+
+
+def _print(objects: Sequence[Mapping[str, Any]]) -> None:
+    console = Console()
+    # Into a pipe or a file goes the whole line, however long.
+    if not console.is_terminal:
+        console = Console(width=240)
+    columns = COLUMNS if console.width >= NARROW else COLUMNS[:-1]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for body in objects:
+        table.add_row(*_row(body)[: len(columns)])
+    console.print(table)
+
+
+def _row(body: Mapping[str, Any]) -> list[Text]:
+    decision = _field(body, "verdict", "decision")
+    drifting = any(c.get("type") == "Drifting" and c.get("status") == "True" for c in (body.get("status") or {}).get("conditions") or ())
+    return [
+        Text(str(body["metadata"].get("namespace") or "")),
+        Text(str(body["metadata"]["name"])),
+        Text(_field(body, "mode")),
+        Text(_field(body, "accelerators", "count")),
+        Text(_field(body, "expected", "mfu")),
+        Text(_field(body, "observed", "mfu")),
+        Text(_field(body, "drift", "ratio"), style="red" if drifting else ""),
+        Text(_field(body, "expected", "boundBy")),
+        Text(decision, style={"Held": "yellow", "Refused": "red", "Warned": "yellow"}.get(decision, "")),
+        Text(_field(body, "cost", "gapPerHour")),
+        Text(_field(body, "summary")),
+    ]
+
+
+def _field(body: Mapping[str, Any], *path: str) -> str:
+    value: Any = body.get("status") or {}
+    for name in path:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return "" if value is None else str(value)
+
+
+def _name(body: Mapping[str, Any]) -> tuple[str, str]:
+    return str(body["metadata"].get("namespace") or ""), str(body["metadata"]["name"])
+
+
+def _dollars(text: str) -> float:
+    number = text.removesuffix("/h").replace("$", "").replace(",", "")
+    try:
+        return float(number)
+    except ValueError:
+        return 0.0

@@ -1,0 +1,247 @@
+"""From what the cluster says of one workload to its assessment: gathers the inputs, calls the pure core, remembers what is dear."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from mfu.api.resolve import missing_of, resolve
+from mfu.api.validate import problems
+from mfu.control.allocation import Allocation, requested_devices
+from mfu.control.configs import ConfigTexts
+from mfu.control.gates import ReleaseReason, released_as, skip_reason
+from mfu.control.resources import JsonObject, Key, Kind
+from mfu.control.store import Store
+from mfu.control.view import View, labels_of
+from mfu.errors import IntentError
+from mfu.estimate.estimator import estimate
+from mfu.estimate.result import Estimate
+from mfu.estimate.workload import Workload
+from mfu.hardware.accelerator import Accelerator
+from mfu.judge.assess import Inputs, assess
+from mfu.judge.assessment import Assessment, DriftState
+from mfu.judge.drift import resume
+from mfu.judge.verdict import Decision, Verdict, VerdictReason
+from mfu.missing import Missing, Reason
+from mfu.observe.observation import Observation
+from mfu.observe.telemetry import PodKey
+from mfu.place.assess import Spread, spread
+from mfu.place.topology import LevelKeys, Node
+
+__all__ = ["Judged", "Judging", "RunningPods"]
+
+INDEX_LABELS = ("batch.kubernetes.io/job-completion-index", "leaderworkerset.sigs.k8s.io/worker-index", "apps.kubernetes.io/pod-index")
+NOT_RUNNING = Missing(
+    reason=Reason.NOT_RUNNING, message="no pod of the workload is running; label its pods mfu.dev/workload and start them"
+)
+NOT_LOOKED = Missing(reason=Reason.WARMING_UP, message="the pods have just started; the first look at Prometheus follows")
+NOT_PLACED = Missing(reason=Reason.NOT_RUNNING, message="no pod of the workload is bound to a node")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningPods:
+    """The pods of a workload that run now. `since_seconds`: when the youngest of them started, as far as known."""
+
+    keys: tuple[PodKey, ...]
+    accelerators: int
+    since_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Resolved:
+    """A workload with what it was resolved from; valid while that is the same."""
+
+    source: tuple[object, ...]
+    classes: Mapping[str, Accelerator]
+    workload: Workload | Missing
+    estimate: Estimate | Missing
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """The assessment of one workload with what the status and the metrics say besides."""
+
+    assessment: Assessment
+    spread: Spread | Missing
+    running: RunningPods
+    detected_class: str | None
+    declared_kind: str
+    model: str
+
+
+class Judging:
+    """`observations` holds, for each workload, what the tick last published."""
+
+    def __init__(self, store: Store, view: View, allocation: Allocation, configs: ConfigTexts, levels: LevelKeys) -> None:
+        self._store = store
+        self._view = view
+        self._allocation = allocation
+        self._configs = configs
+        self._levels = levels
+        self._resolved: dict[Key, _Resolved] = {}
+        self._judged: dict[Key, Judged] = {}
+        self.observations: dict[Key, Observation | Missing] = {}
+
+    def last(self, key: Key) -> Judged | None:
+        return self._judged.get(key)
+
+    def all(self) -> dict[Key, Judged]:
+        return dict(self._judged)
+
+    def forget(self, key: Key) -> None:
+        self._resolved.pop(key, None)
+        self._judged.pop(key, None)
+        self.observations.pop(key, None)
+
+    async def judge(self, key: Key, body: JsonObject, now: float) -> Judged:
+        """ClusterError when a ConfigMap could not be read."""
+        texts = await self._configs.of(body)
+        running = self.running(key)
+        resolved = self._resolve(key, body, texts)
+        placed = self._placed(key, now)
+        previous = self._judged.get(key)
+        where: Spread | Missing = NOT_PLACED
+        if isinstance(resolved.workload, Missing):
+            where = resolved.workload
+        elif placed:
+            where = spread(resolved.workload, placed, self._levels)
+        observation = self.observations.get(key, NOT_LOOKED) if running.keys else NOT_RUNNING
+        inputs = Inputs(
+            workload=resolved.workload,
+            estimate=resolved.estimate,
+            policies=self._view.policies(),
+            namespace_labels=self._view.namespace_labels(key.namespace),
+            workload_labels=labels_of(body),
+            skip_gate_reason=skip_reason(body),
+            problems=resolved.problems,
+            observation=observation,
+            spread=where,
+            now=now,
+            previous=None if previous is None else previous.assessment,
+            drift_state=_resumed(body, now) if previous is None else None,
+        )
+        assessment = assess(inputs)
+        verdict = _as_released(assessment.verdict, self._store.members(key))
+        judged = Judged(
+            assessment=replace(assessment, verdict=verdict),
+            spread=where,
+            running=running,
+            detected_class=self._detected_class(key),
+            declared_kind=_kind_of(body),
+            model=_model_name(body),
+        )
+        self._judged[key] = judged
+        return judged
+
+    def running(self, key: Key) -> RunningPods:
+        pods = [pod for pod in self._pods(key) if pod["status"].get("phase") == "Running"]
+        starts = [datetime.fromisoformat(pod["status"]["startTime"]).timestamp() for pod in pods if pod["status"].get("startTime")]
+        return RunningPods(
+            keys=tuple(PodKey(namespace=key.namespace, pod=pod["metadata"]["name"]) for pod in pods),
+            accelerators=sum(sum(requested_devices(pod["spec"]).values()) for pod in pods),
+            since_seconds=max(starts, default=None),
+        )
+
+    def _pods(self, key: Key) -> list[JsonObject]:
+        bodies = (self._store.get(member) for member in self._store.member_keys(key) if member.kind is Kind.POD)
+        return [body for body in bodies if body is not None and not body["metadata"].get("deletionTimestamp")]
+
+    def _bound(self, key: Key) -> list[tuple[str, int]]:
+        """Node and accelerators of each pod that sits somewhere, in the order of their ranks."""
+        found = []
+        for pod in sorted(self._pods(key), key=_rank):
+            node, devices = pod["spec"].get("nodeName"), sum(requested_devices(pod["spec"]).values())
+            if node and devices and pod["status"].get("phase") not in ("Succeeded", "Failed"):
+                found.append((str(node), devices))
+        return found
+
+    def _placed(self, key: Key, now: float) -> list[tuple[Node, int]]:
+        bound = self._bound(key)
+        if not bound:
+            return []
+        nodes = {node.name: node for node in self._view.nodes(self._allocation, now)}
+        return [(nodes[name], devices) for name, devices in bound if name in nodes]
+
+    def _detected_class(self, key: Key) -> str | None:
+        """What most of the accelerators are that the workload's pods hold."""
+        seen: Counter[str] = Counter()
+        for name, devices in self._bound(key):
+            found = self._view.devices(name)
+            if not isinstance(found, Missing):
+                seen[found.unit] += devices
+        return max(sorted(seen), key=lambda name: seen[name], default=None)
+
+    def _resolve(self, key: Key, body: JsonObject, texts: Mapping[tuple[str, str, str], str]) -> _Resolved:
+        classes = self._view.classes()
+        detected = self._detected_class(key)
+        metadata = body["metadata"]
+        source = (metadata.get("uid"), metadata.get("generation"), detected, tuple(sorted(texts.items())))
+        known = self._resolved.get(key)
+        if known is not None and known.source == source and known.classes is classes:
+            return known
+        found = tuple(f"{problem.path}: {problem.message}" for problem in problems(body, classes=classes))
+        workload: Workload | Missing
+        if found:
+            workload = Missing(reason=Reason.INTENT_INVALID, message=found[0])
+        else:
+            try:
+                workload = resolve(body, classes=classes, config_maps=lambda *name: texts.get(name), detected_class=detected)
+            except IntentError as error:
+                workload = missing_of(error)
+        expected = workload if isinstance(workload, Missing) else estimate(workload)
+        resolved = _Resolved(source=source, classes=classes, workload=workload, estimate=expected, problems=found)
+        self._resolved[key] = resolved
+        return resolved
+
+
+def _rank(pod: JsonObject) -> tuple[int, str]:
+    """The completion index of a Job's pod or the index of a LeaderWorkerSet's or StatefulSet's; pods without one by name."""
+    labels = pod["metadata"].get("labels") or {}
+    for label in INDEX_LABELS:
+        if str(labels.get(label, "")).isdecimal():
+            return int(labels[label]), str(pod["metadata"]["name"])
+    return 0, str(pod["metadata"]["name"])
+
+
+def _as_released(verdict: Verdict, members: tuple[JsonObject, ...]) -> Verdict:
+    """A verdict that still says "held" after the gate was opened all the same says so."""
+    reasons = {released_as(member) for member in members}
+    if verdict.decision is not Decision.HELD:
+        return verdict
+    if ReleaseReason.BREAK_GLASS.value in reasons:
+        return replace(
+            verdict, decision=Decision.ADMITTED, reason=VerdictReason.BREAK_GLASS, message=f"let through by hand; {verdict.message}"
+        )
+    if ReleaseReason.GATE_TIMED_OUT.value in reasons:
+        message = f"let through after the longest hold; {verdict.message}"
+        return replace(verdict, decision=Decision.ADMITTED, reason=VerdictReason.GATE_TIMED_OUT, message=message)
+    return verdict
+
+
+def _resumed(body: JsonObject, now: float) -> DriftState | None:
+    """Where the tracking of drift goes on after a restart: what the status says."""
+    status = body.get("status") or {}
+    since = (status.get("drift") or {}).get("since")
+    drifting = any(c.get("type") == "Drifting" and c.get("status") == "True" for c in status.get("conditions") or ())
+    try:
+        since_seconds = datetime.fromisoformat(since).timestamp() if since else None
+    except ValueError:
+        since_seconds = None
+    return resume(since_seconds=since_seconds, drifting=drifting, now=now)
+
+
+def _kind_of(body: JsonObject) -> str:
+    spec = body.get("spec") or {}
+    if spec.get("training"):
+        return "training"
+    phase = str((spec.get("inference") or {}).get("phase") or "mixed")
+    return "inference" if phase == "mixed" else phase
+
+
+def _model_name(body: JsonObject) -> str:
+    model: dict[str, Any] = (body.get("spec") or {}).get("model") or {}
+    config = model.get("config") or {}
+    named = model.get("catalog") or (model.get("configMapRef") or {}).get("name") or config.get("_name_or_path") or config.get("model_type")
+    return str(named or "")[:63]

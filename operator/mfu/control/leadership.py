@@ -1,0 +1,165 @@
+"""The work of the one process that holds the lease: fill the store, watch, reconcile, tick."""
+
+import asyncio
+import contextlib
+import logging
+import time
+
+from mfu.control.admitting import Admitting
+from mfu.control.allocation import Allocation
+from mfu.control.cluster import Cluster
+from mfu.control.configs import ConfigTexts
+from mfu.control.connection import Connection
+from mfu.control.events import Recorder
+from mfu.control.exporter import ControllerMetrics
+from mfu.control.filling import fill
+from mfu.control.fleet import FleetReporter
+from mfu.control.judging import Judging
+from mfu.control.marking import Marking
+from mfu.control.placing import Placing
+from mfu.control.queue import WorkQueue
+from mfu.control.reconcile import Reconciler
+from mfu.control.resources import JsonObject, Key, Kind, key_of
+from mfu.control.settings import ControllerSettings
+from mfu.control.store import Store
+from mfu.control.tick import Tick
+from mfu.control.view import View
+from mfu.control.watch import Watch
+from mfu.control.writing import StatusWriter
+from mfu.errors import ClusterError
+from mfu.observe.port import Metrics
+
+__all__ = ["Leadership"]
+
+_log = logging.getLogger(__name__)
+
+# Everything that a verdict is made of comes first: the first look at a workload must not be a wrong one.
+KINDS = (Kind.CLASS, Kind.POLICY, Kind.NAMESPACE, Kind.NODE, Kind.FLEET, Kind.POD, Kind.JOB, Kind.WORKLOAD)
+WATCHED = tuple(kind for kind in KINDS if kind is not Kind.FLEET)
+# A watch that was cut off does not tell what was deleted meanwhile; a fresh list does.
+FIRST_RESYNC_SECONDS = 10.0
+RESYNC_SECONDS = 600.0
+FIRST_LOOKS_SECONDS = 15.0
+# A refusal that repeating does not change: RBAC, or an object that the API server does not accept.
+REFUSED_SECONDS = 30.0
+
+
+class Leadership:
+    """Everything is made anew for each term: nothing that an earlier term knew may be stale."""
+
+    def __init__(
+        self,
+        *,
+        connection: Connection,
+        cluster: Cluster,
+        settings: ControllerSettings,
+        exporter: ControllerMetrics,
+        metrics_port: Metrics | None,
+    ) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._exporter = exporter
+        self._store = Store()
+        self._queue: WorkQueue[Key] = WorkQueue()
+        view = View(self._store)
+        allocation = Allocation()
+        Marking(self._store, allocation, self._queue.add)
+        recorder = Recorder(cluster, settings.identity)
+        writer = StatusWriter(cluster, self._store, exporter)
+        judging = Judging(self._store, view, allocation, ConfigTexts(cluster), settings.levels)
+        placing = Placing(view, allocation, settings.levels)
+        self._reconciler = Reconciler(
+            store=self._store,
+            view=view,
+            judging=judging,
+            placing=placing,
+            admitting=Admitting(cluster, self._store, recorder, exporter, placing, settings.max_hold_seconds),
+            writer=writer,
+            recorder=recorder,
+            metrics=exporter,
+        )
+        self._tick = Tick(
+            cluster=cluster,
+            store=self._store,
+            allocation=allocation,
+            judging=judging,
+            fleet=FleetReporter(
+                cluster=cluster,
+                store=self._store,
+                view=view,
+                allocation=allocation,
+                judging=judging,
+                writer=writer,
+                metrics=exporter,
+                clock=time.time,
+            ),
+            exporter=exporter,
+            metrics_port=metrics_port,
+            mark=self._queue.add,
+            tick_seconds=settings.tick_seconds,
+            window_seconds=settings.rate_window_seconds,
+        )
+        self._watch = Watch(connection, WATCHED, self._take, settings.identity)
+
+    async def run(self) -> None:
+        """Until cancelled. Raises (an exception group) when something that must not end has ended."""
+        await fill(self._cluster, self._store, KINDS)
+        await self._tick.count_pods()
+        _log.info("leads: %d workloads, %d policies", self._store.count(Kind.WORKLOAD), self._store.count(Kind.POLICY))
+        self._watch.start()
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self._settings.writers):
+                tasks.create_task(self._write())
+            tasks.create_task(self._ticking())
+            tasks.create_task(self._resync())
+            tasks.create_task(self._watched())
+
+    async def stop(self) -> bool:
+        """After `run` was cancelled; False: Kopf's thread did not end."""
+        return await self._watch.stop()
+
+    def _take(self, kind: Kind, event: str, body: JsonObject) -> None:
+        if event == "DELETED":
+            self._store.remove(key_of(kind, body))
+        else:
+            self._store.apply(kind, body)
+
+    async def _watched(self) -> None:
+        await self._watch.ended()
+        raise RuntimeError("the watch ended by itself")
+
+    async def _ticking(self) -> None:
+        # The first tick can only ask about what has been looked at once.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_LOOKS_SECONDS):
+                while not self._queue.is_idle:
+                    await asyncio.sleep(0.05)
+        await self._tick.run()
+
+    async def _resync(self) -> None:
+        await asyncio.sleep(FIRST_RESYNC_SECONDS)
+        while True:
+            await fill(self._cluster, self._store, KINDS)
+            await asyncio.sleep(RESYNC_SECONDS)
+
+    async def _write(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._exporter.queue_length.set(len(self._queue))
+            try:
+                again = await self._reconciler.reconcile(key)
+            except ClusterError as error:
+                self._retry(key, error)
+            except Exception:  # noqa: BLE001 - one object must not stop the writer of all others
+                delay = self._queue.failed(key, REFUSED_SECONDS)
+                _log.exception("%s failed and is tried again in %.0f s", key, delay)
+            else:
+                self._queue.done(key)
+                if again is not None:
+                    self._queue.add(key, again)
+
+    def _retry(self, key: Key, error: ClusterError) -> None:
+        final = error.status in (400, 401, 403, 422)
+        delay = self._queue.failed(key, REFUSED_SECONDS if final else error.retry_after_seconds)
+        level = logging.DEBUG if error.status == 409 else logging.WARNING
+        _log.log(level, "%s: %s; tried again in %.1f s", key, error, delay)

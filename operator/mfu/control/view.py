@@ -1,0 +1,152 @@
+"""The store read as domain values: policies, accelerator classes, and the nodes with what is free on them. Cached until a change."""
+
+import logging
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from mfu.api.accelerator import accelerator
+from mfu.api.policy import policy
+from mfu.control.allocation import Allocation
+from mfu.control.resources import JsonObject, Key, Kind
+from mfu.control.store import Store
+from mfu.errors import MfuError
+from mfu.hardware.accelerator import Accelerator
+from mfu.hardware.labels import NodeDevices, identify
+from mfu.judge.policy import Policy
+from mfu.missing import Missing, Reason
+from mfu.place.topology import Node
+
+__all__ = ["View", "labels_of"]
+
+_log = logging.getLogger(__name__)
+
+_NO_NODE = Missing(reason=Reason.UNKNOWN_ACCELERATOR, message="the node is not known (any more)")
+
+
+class View:
+    """One broken object never hides the others: it is left out, and `fault` says why."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._policies: tuple[Policy, ...] | None = None
+        self._classes: Mapping[str, Accelerator] | None = None
+        self._devices: dict[str, NodeDevices | Missing] = {}
+        self._faults: dict[Key, str] = {}
+        store.subscribe(self._forget)
+
+    def policies(self) -> tuple[Policy, ...]:
+        if self._policies is None:
+            found = []
+            for key, body in sorted(self._store.all(Kind.POLICY).items()):
+                self._faults.pop(key, None)
+                try:
+                    found.append(policy(body))
+                except (MfuError, ValueError) as error:
+                    self._blame(key, error)
+            self._policies = tuple(found)
+        return self._policies
+
+    def classes(self) -> Mapping[str, Accelerator]:
+        """The provider's accelerator classes by name; a class may extend another one of them."""
+        if self._classes is None:
+            known: dict[str, Accelerator] = {}
+            waiting = sorted(self._store.all(Kind.CLASS).items())
+            while waiting:
+                failed: list[tuple[Key, JsonObject]] = []
+                for key, body in waiting:
+                    self._faults.pop(key, None)
+                    try:
+                        known[key.name] = accelerator(body, known)
+                    except (MfuError, ValueError) as error:
+                        self._faults[key] = _line(error)
+                        failed.append((key, body))
+                if len(failed) == len(waiting):
+                    for key, _ in failed:
+                        _log.warning("%s is not used: %s", key, self._faults[key])
+                    break
+                waiting = failed
+            self._classes = MappingProxyType(known)
+        return self._classes
+
+    def fault(self, key: Key) -> str:
+        """Why a policy or class cannot be used, empty when it can."""
+        self.policies()
+        self.classes()
+        return self._faults.get(key, "")
+
+    def namespace_labels(self, namespace: str) -> Mapping[str, str]:
+        return labels_of(self._store.get(Key(kind=Kind.NAMESPACE, name=namespace)))
+
+    def devices(self, node: str) -> NodeDevices | Missing:
+        """What accelerators a node has."""
+        known = self._devices.get(node)
+        if known is None:
+            body = self._store.get(Key(kind=Kind.NODE, name=node))
+            if body is None:
+                return _NO_NODE
+            try:
+                known = identify(labels_of(body), body["status"]["allocatable"], self.classes())
+            except (MfuError, ValueError) as error:
+                known = Missing(reason=Reason.UNKNOWN_ACCELERATOR, message=f"node {node}: {_line(error)}")
+            self._devices[node] = known
+        return known
+
+    def nodes(self, allocation: Allocation, now: float) -> tuple[Node, ...]:
+        """Every node that has accelerators of a known class."""
+        reserved = allocation.reserved(now)
+        found = []
+        for key, body in sorted(self._store.all(Kind.NODE).items()):
+            devices = self.devices(key.name)
+            if isinstance(devices, Missing):
+                continue
+            allocatable = _count(body["status"]["allocatable"].get(devices.resource))
+            taken = allocation.used(key.name, devices.resource) + reserved[key.name]
+            found.append(
+                Node(
+                    name=key.name,
+                    labels=labels_of(body),
+                    accelerator=devices.unit,
+                    allocatable=allocatable,
+                    free=max(0, allocatable - taken),
+                    schedulable=_is_schedulable(body),
+                )
+            )
+        return tuple(found)
+
+    def _blame(self, key: Key, error: Exception) -> None:
+        self._faults[key] = _line(error)
+        _log.warning("%s is not used: %s", key, self._faults[key])
+
+    def _forget(self, key: Key, before: JsonObject | None, after: JsonObject | None) -> None:
+        match key.kind:
+            case Kind.POLICY:
+                self._policies = None
+            case Kind.CLASS:
+                self._classes = None
+                self._devices.clear()
+            case Kind.NODE:
+                self._devices.pop(key.name, None)
+            case _:
+                return
+        if after is None:
+            self._faults.pop(key, None)
+
+
+def labels_of(body: JsonObject | None) -> Mapping[str, str]:
+    return dict((body or {}).get("metadata", {}).get("labels") or {})
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _count(value: object) -> int:
+    text = str(value or "0")
+    return int(text) if text.isdecimal() else 0
+
+
+def _is_schedulable(node: JsonObject) -> bool:
+    """Cordoned and not-ready nodes take no pods. Other taints are the scheduler's business: a pod may tolerate them."""
+    if node["spec"].get("unschedulable"):
+        return False
+    return all(condition.get("status") == "True" for condition in node["status"]["conditions"])

@@ -1,0 +1,125 @@
+"""Everything about one workload at one moment, from everything that is known: the one call of the reconciler and the CLI."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from mfu.estimate.result import Estimate
+from mfu.estimate.search import Change, best_changes
+from mfu.estimate.workload import Workload
+from mfu.judge.admission import decide, drift_rule
+from mfu.judge.assessment import Assessment, Cost, Drift, DriftState
+from mfu.judge.baseline import at_load
+from mfu.judge.diagnosis import diagnose
+from mfu.judge.drift import UNTRACKED, track
+from mfu.judge.economics import cost
+from mfu.judge.policy import DriftRule, Policy
+from mfu.judge.recommend import recommend
+from mfu.judge.summary import summarize
+from mfu.missing import Missing, Reason
+from mfu.observe.observation import Observation
+from mfu.place.assess import Spread
+
+__all__ = ["Inputs", "assess"]
+
+_SEARCHED_CHANGES = 12
+
+
+def _not_running() -> Missing:
+    return Missing(reason=Reason.NOT_RUNNING, message="no pod of this workload is running")
+
+
+def _not_placed() -> Missing:
+    return Missing(reason=Reason.UNKNOWN_TOPOLOGY, message="the placement is not known")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """`previous`: the last assessment of the same object; its drift goes on, and its searched changes are used again while workload
+    and estimate are the same. `drift_state`: overrides the drift carried so far (after a restart). `search`: False leaves out
+    recommendations and remedies.
+    """
+
+    workload: Workload | Missing
+    estimate: Estimate | Missing
+    now: float
+    policies: Sequence[Policy] = ()
+    namespace_labels: Mapping[str, str] = field(default_factory=dict)
+    workload_labels: Mapping[str, str] = field(default_factory=dict)
+    skip_gate_reason: str | None = None
+    problems: Sequence[str] = ()
+    link_domain_satisfied: bool | None = None
+    observation: Observation | Missing = field(default_factory=_not_running)
+    spread: Spread | Missing = field(default_factory=_not_placed)
+    previous: Assessment | None = None
+    drift_state: DriftState | None = None
+    search: bool = True
+
+
+def assess(inputs: Inputs) -> Assessment:
+    """Verdict, drift, diagnosis, recommendations, money and summary of one workload. Never raises for what is merely unknown."""
+    changes = _changes(inputs)
+    labels = {"namespace_labels": inputs.namespace_labels, "workload_labels": inputs.workload_labels}
+    verdict = decide(
+        inputs.workload,
+        inputs.estimate,
+        inputs.policies,
+        **labels,
+        skip_gate_reason=inputs.skip_gate_reason,
+        problems=inputs.problems,
+        link_domain_satisfied=inputs.link_domain_satisfied,
+        changes=lambda: changes,
+    )
+    money = _cost(inputs)
+    drift, state = _drift(inputs, drift_rule(inputs.policies, **labels))
+    diagnosis = (
+        () if isinstance(inputs.workload, Missing) else diagnose(inputs.workload, inputs.estimate, inputs.observation, inputs.spread)
+    )
+    return Assessment(
+        workload=inputs.workload,
+        estimate=inputs.estimate,
+        verdict=verdict,
+        observation=inputs.observation,
+        drift=drift,
+        diagnosis=diagnosis,
+        recommendations=() if isinstance(inputs.estimate, Missing) else recommend(changes, inputs.estimate, money),
+        cost=money,
+        summary=summarize(
+            estimate=inputs.estimate,
+            verdict=verdict,
+            observation=inputs.observation,
+            drift=drift,
+            diagnosis=diagnosis,
+            cost=money,
+        ),
+        drift_state=state,
+        changes=changes,
+    )
+
+
+def _changes(inputs: Inputs) -> tuple[Change, ...]:
+    if not inputs.search or isinstance(inputs.workload, Missing) or isinstance(inputs.estimate, Missing):
+        return ()
+    before = inputs.previous
+    if before is not None and before.workload == inputs.workload and before.estimate == inputs.estimate:
+        return before.changes
+    return best_changes(inputs.workload, inputs.estimate, limit=_SEARCHED_CHANGES)
+
+
+def _cost(inputs: Inputs) -> Cost:
+    if isinstance(inputs.workload, Missing):
+        return Cost(per_hour=inputs.workload, per_million_tokens=inputs.workload, gap_per_hour=inputs.workload)
+    return cost(inputs.workload, inputs.estimate, inputs.observation)
+
+
+def _drift(inputs: Inputs, rule: DriftRule) -> tuple[Drift | Missing, DriftState]:
+    state = inputs.drift_state or (inputs.previous.drift_state if inputs.previous is not None else UNTRACKED)
+    loaded = None
+    if (
+        not isinstance(inputs.workload, Missing)
+        and not isinstance(inputs.estimate, Missing)
+        and not isinstance(inputs.observation, Missing)
+    ):
+        loaded = at_load(inputs.workload, inputs.estimate, inputs.observation)
+    if loaded is not None:
+        return track(state, inputs.observation, loaded, rule, inputs.now, baseline="ExpectedAtLoad")
+    return track(state, inputs.observation, inputs.estimate, rule, inputs.now)

@@ -1,0 +1,46 @@
+"""What would be expected of the workload as it really runs: at the load that it gets, and where it was placed."""
+
+from dataclasses import replace
+
+from mfu.estimate.estimator import estimate as estimated
+from mfu.estimate.result import Estimate, ServingRates
+from mfu.estimate.workload import Inference, Workload
+from mfu.missing import Missing
+from mfu.observe.observation import Observation
+from mfu.place.assess import Spread, placed_fabric
+
+__all__ = ["at_load", "at_placement"]
+
+# A replica with at least this share of the expected requests in flight is loaded as declared.
+_LOADED_RATIO = 0.85
+
+
+def at_load(workload: Workload, estimate: Estimate, observation: Observation) -> Estimate | None:
+    """The estimate at the observed number of requests in flight and their lengths; None where the load is as declared, or is not known.
+
+    An engine cannot run requests that nobody sends: at night it is not slower than expected, it is emptier.
+    """
+    running = observation.evidence.running_requests
+    if not isinstance(workload.job, Inference) or not isinstance(estimate.rates, ServingRates) or running is None:
+        return None
+    if running >= _LOADED_RATIO * estimate.rates.concurrency:
+        return None
+    job = replace(
+        workload.job,
+        concurrency=max(1, round(running)),
+        input_tokens=max(1, round(observation.evidence.mean_prompt_tokens or workload.job.input_tokens)),
+        output_tokens=max(1, round(observation.evidence.mean_generation_tokens or workload.job.output_tokens)),
+    )
+    found = estimated(replace(workload, job=job))
+    return None if isinstance(found, Missing) else found
+
+
+def at_placement(workload: Workload, spread: Spread | Missing) -> Estimate | None:
+    """The estimate with the fast-link domain that the placement really gives; None where that is as declared, or is not known."""
+    if isinstance(spread, Missing):
+        return None
+    fabric = placed_fabric(workload.fabric, spread)
+    if fabric.link_domain >= workload.fabric.link_domain:
+        return None
+    found = estimated(replace(workload, fabric=fabric))
+    return None if isinstance(found, Missing) else found

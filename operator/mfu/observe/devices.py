@@ -1,0 +1,87 @@
+"""What the hardware counters of one workload's devices say together."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from statistics import fmean, median
+
+from mfu.hardware.accelerator import Accelerator
+from mfu.missing import Missing, Reason
+from mfu.observe.observation import Evidence
+from mfu.observe.telemetry import DeviceTelemetry
+
+__all__ = ["device_evidence", "hardware_ratio"]
+
+_STRAGGLER_CLOCK_RATIO = 0.92
+_STRAGGLER_ACTIVITY_RATIO = 0.80
+_NODES_TO_COMPARE = 3
+
+
+def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> float | Missing:
+    """Tensor activity × SM clock ÷ maximum clock, mean over devices (overall FLOP utilisation, arXiv:2605.20799); never called MFU."""
+    if not devices:
+        return Missing(
+            reason=Reason.TELEMETRY_UNATTRIBUTED,
+            message="no device exporter names these pods; give dcgm-exporter the kubelet's pod-resources socket and keep its pod labels",
+        )
+    if any(device.shared for device in devices):
+        return Missing(
+            reason=Reason.TELEMETRY_UNATTRIBUTED,
+            message="the devices are shared by several pods, and the counters are the device's: they cannot be told apart by pod",
+        )
+    known = [
+        device.tensor_active_ratio * min(1.0, device.clock_hertz / accelerator.max_clock_hertz)
+        for device in devices
+        if device.tensor_active_ratio is not None and device.clock_hertz is not None
+    ]
+    if not known:
+        return Missing(
+            reason=Reason.TELEMETRY_UNSUPPORTED,
+            message="dcgm-exporter gives no DCGM_FI_PROF_PIPE_TENSOR_ACTIVE and DCGM_FI_DEV_SM_CLOCK here; enable both in its metrics file",
+        )
+    return fmean(known)
+
+
+def device_evidence(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> Evidence:
+    """Means over the devices that report a figure, and the straggler if one node is clearly below the rest."""
+    clock = _mean(device.clock_hertz for device in devices)
+    node, ratio = _straggler(devices)
+    return replace(
+        Evidence(),
+        devices=len(devices),
+        busy_ratio=_mean(device.busy_ratio for device in devices),
+        tensor_active_ratio=_mean(device.tensor_active_ratio for device in devices),
+        memory_active_ratio=_mean(device.memory_active_ratio for device in devices),
+        clock_ratio=None if clock is None else clock / accelerator.max_clock_hertz,
+        mean_clock_hertz=clock,
+        link_bytes_per_second=_mean(device.link_bytes_per_second for device in devices),
+        pcie_bytes_per_second=_mean(device.pcie_bytes_per_second for device in devices),
+        power_watts=_mean(device.power_watts for device in devices),
+        slowest_node=node,
+        slowest_node_ratio=ratio,
+    )
+
+
+def _straggler(devices: Sequence[DeviceTelemetry]) -> tuple[str | None, float | None]:
+    """Synchronous work makes every rank as busy as the slowest, so the clock is asked first: it is not evened out."""
+    for figure, threshold in (
+        ([(device.node, device.clock_hertz) for device in devices], _STRAGGLER_CLOCK_RATIO),
+        ([(device.node, device.tensor_active_ratio) for device in devices], _STRAGGLER_ACTIVITY_RATIO),
+    ):
+        by_node: dict[str, list[float]] = {}
+        for node, value in figure:
+            if value is not None:
+                by_node.setdefault(node, []).append(value)
+        if len(by_node) < _NODES_TO_COMPARE:
+            continue
+        # A node is as fast as its slowest device.
+        worst = {node: min(values) for node, values in by_node.items()}
+        middle = median(worst.values())
+        slowest = min(worst, key=lambda node: (worst[node], node))
+        if middle > 0.0 and worst[slowest] < threshold * middle:
+            return slowest, worst[slowest] / middle
+    return None, None
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return fmean(known) if known else None

@@ -1,0 +1,101 @@
+"""One look at Prometheus for all workloads at once."""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+from time import monotonic
+
+from mfu.errors import MetricsError
+from mfu.missing import Missing, Reason
+from mfu.observe import dcgm, serving, training
+from mfu.observe.port import Metrics, Sample
+from mfu.observe.promql import pack
+from mfu.observe.serving import Engine
+from mfu.observe.sglang import SGLANG
+from mfu.observe.telemetry import PodKey, ServingTelemetry, Snapshot, TrainingCounters
+from mfu.observe.tensorrt import TENSORRT_LLM
+from mfu.observe.tgi import TGI
+from mfu.observe.vllm import VLLM
+
+__all__ = ["ENGINES", "MAX_DECLARED_COUNTERS", "read_snapshot"]
+
+ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, TENSORRT_LLM, TGI)
+# Tenants declare names, so their number is bounded: two queries hold this many.
+MAX_DECLARED_COUNTERS = 8
+_PROBE = "time()"
+
+
+def read_snapshot(
+    metrics: Metrics,
+    *,
+    now: float,
+    window_seconds: float = 120.0,
+    training_counters: Collection[TrainingCounters] = (),
+    deadline_seconds: float = 60.0,
+    clock: Callable[[], float] = monotonic,
+) -> Snapshot:
+    """Rates and means over the last `window_seconds` of everything that reports, in a number of queries that no workload adds to.
+
+    `training_counters`: the counters that tenants declared by name; beyond `MAX_DECLARED_COUNTERS` the rest is named in `problem`.
+    A query that fails costs only its own figures. A store that does not answer at all, or past the deadline, is not asked further.
+    """
+    asked = _Asked(metrics=metrics, ends=clock() + deadline_seconds, clock=clock)
+    if not asked.samples((_PROBE,)) and asked.failures:
+        return Snapshot(at_seconds=now, problem=_unavailable(asked.failures[0]), queries=asked.queries)
+    found: dict[PodKey, ServingTelemetry] = {}
+    for engine in ENGINES:
+        found = {**serving.read(engine, asked.samples(pack(serving.expressions(engine, window_seconds)))), **found}
+    reported = training.read(asked.samples(pack(training.expressions(window_seconds))))
+    # A name that everybody's reporter uses needs no query of its own.
+    wanted = sorted({each for each in training_counters if each.tokens_metric != training.REPORTED.tokens_metric})
+    taken, left = wanted[:MAX_DECLARED_COUNTERS], wanted[MAX_DECLARED_COUNTERS:]
+    declared = training.read_declared(asked.samples(pack(training.declared_expressions(taken, window_seconds))), taken)
+    devices = dcgm.read(asked.samples(pack(dcgm.expressions(window_seconds))))
+    return Snapshot(
+        at_seconds=now,
+        serving=found,
+        training=reported,
+        declared=declared,
+        devices=devices,
+        problem=_problem(asked, left),
+        queries=asked.queries,
+    )
+
+
+@dataclass(slots=True)
+class _Asked:
+    """The questions of one tick and what became of them."""
+
+    metrics: Metrics
+    ends: float
+    clock: Callable[[], float]
+    queries: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def samples(self, queries: Iterable[str]) -> list[Sample]:
+        found: list[Sample] = []
+        for promql in queries:
+            if self.clock() >= self.ends:
+                self.failures.append("the time for one look ran out: raise --tick-seconds or lighten Prometheus")
+                continue
+            self.queries += 1
+            try:
+                found += self.metrics.query(promql)
+            except MetricsError as error:
+                self.failures.append(str(error))
+        return found
+
+
+def _unavailable(message: str) -> Missing:
+    return Missing(reason=Reason.PROMETHEUS_UNAVAILABLE, message=message)
+
+
+def _problem(asked: _Asked, left: Collection[TrainingCounters]) -> Missing | None:
+    if asked.failures:
+        return _unavailable(f"{len(asked.failures)} of {asked.queries} queries failed, the rest was read; first: {asked.failures[0]}")
+    if left:
+        names = ", ".join(each.tokens_metric for each in left)
+        return Missing(
+            reason=Reason.TELEMETRY_UNSUPPORTED,
+            message=f"{MAX_DECLARED_COUNTERS} declared counters are read at most; not read: {names[:200]}; use mfu_training_tokens_total",
+        )
+    return None

@@ -1,0 +1,243 @@
+"""One workload's share of a snapshot, turned into an observation."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from mfu.estimate.workload import Inference, Phase, Training, Workload
+from mfu.hardware.precision import Precision
+from mfu.missing import Missing, Reason
+from mfu.observe.devices import device_evidence, hardware_ratio
+from mfu.observe.flops import decode_flops_per_token, prefill_flops_per_token, training_flops_per_token
+from mfu.observe.observation import Evidence, Observation
+from mfu.observe.telemetry import PodKey, ServingTelemetry, Snapshot, Source, TelemetryChoice, TrainingTelemetry
+
+__all__ = ["observe"]
+
+_YOUNG_SECONDS = 300.0  # pulling an image, loading weights, compiling
+_STALE_SECONDS = 180.0
+# Tensor activity is counted in sampled cycles and the clock is a mean: an application figure slightly above is no fault.
+_ACCOUNTING_SLACK_RATIO = 1.15
+_ACCOUNTING_SLACK = 0.02
+# Precisions that run on the tensor pipe at the peak of their own data-sheet line, so that activity bounds the application's figure.
+_COMPARABLE = frozenset({Precision.BF16, Precision.FP16, Precision.FP8, Precision.MXFP8})
+_ENGINE_DISAGREEMENT_RATIO = 1.5
+
+
+def observe(
+    workload: Workload,
+    pods: Sequence[PodKey],
+    snapshot: Snapshot,
+    *,
+    choice: TelemetryChoice | None = None,
+    accelerators: int | None = None,
+    running_since_seconds: float | None = None,
+) -> Observation | Missing:
+    """What the snapshot says of the workload whose running pods are `pods`.
+
+    `accelerators`: devices that those pods hold; None: those that the device exporter attributes to them, else the declared count.
+    `running_since_seconds`: when the youngest pod started; a young pod without telemetry is warming up rather than lacking an exporter.
+    """
+    if not pods:
+        return Missing(reason=Reason.NOT_RUNNING, message="no pod of this workload is running")
+    chosen = choice or TelemetryChoice()
+    held = frozenset(pods)
+    devices = [device for device in snapshot.devices if device.pod in held]
+    evidence = device_evidence(devices, workload.fabric.accelerator)
+    hardware = hardware_ratio(devices, workload.fabric.accelerator)
+    young = running_since_seconds is not None and snapshot.at_seconds - running_since_seconds < _YOUNG_SECONDS
+    progress: _Progress | Missing
+    if chosen.source is Source.DCGM:
+        progress = Missing(reason=Reason.NOT_APPLICABLE, message="spec.telemetry.source is dcgm: tokens are not read, so MFU is not known")
+    elif isinstance(workload.job, Training):
+        progress = _training(workload, workload.job, held, snapshot, chosen, young)
+    else:
+        progress = _serving(workload, workload.job, held, snapshot, chosen, young)
+    if isinstance(progress, Missing):
+        if not devices:
+            return progress
+        return Observation(
+            at_seconds=snapshot.at_seconds,
+            mfu_ratio=progress,
+            hardware_ratio=hardware,
+            accelerators=accelerators or len(devices),
+            evidence=evidence,
+        )
+    count = accelerators or len(devices) or workload.fabric.count * (progress.reporting if isinstance(workload.job, Inference) else 1)
+    peak = workload.fabric.accelerator.peak(workload.precisions.compute)
+    mfu = peak if isinstance(peak, Missing) else progress.flops_per_second / (count * peak)
+    observation = Observation(
+        at_seconds=progress.at_seconds,
+        mfu_ratio=mfu,
+        hardware_ratio=hardware,
+        source=progress.source,
+        tokens_per_second=progress.tokens_per_second,
+        accelerators=count,
+        evidence=_joined(evidence, progress.evidence, count),
+    )
+    return replace(observation, faults=_faults(workload, observation, progress))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Progress:
+    """Application telemetry of the whole workload. `reporting`: pods that gave it."""
+
+    source: Source
+    at_seconds: float
+    flops_per_second: float
+    tokens_per_second: float
+    reporting: int
+    evidence: Evidence
+
+
+def _training(
+    workload: Workload, job: Training, pods: frozenset[PodKey], snapshot: Snapshot, choice: TelemetryChoice, young: bool
+) -> _Progress | Missing:
+    reports: Mapping[PodKey, TrainingTelemetry] = snapshot.training
+    name = "mfu_training_tokens_total"
+    if choice.training is not None and choice.training in snapshot.declared:
+        reports, name = snapshot.declared[choice.training], choice.training.tokens_metric
+    found = [reports[pod] for pod in sorted(pods) if pod in reports]
+    fresh = [each for each in found if _is_fresh(each, snapshot)]
+    silence = _silence(
+        found, fresh, snapshot, young, f"{name} from the training pods; run the reporter in rank 0 or name your counter in spec.telemetry"
+    )
+    if silence is not None:
+        return silence
+    whole = [each.tokens_per_second for each in fresh if each.counts_whole_job]
+    tokens = max(whole) if whole else sum(each.tokens_per_second for each in fresh)
+    waits = [each.data_wait_ratio for each in fresh if each.data_wait_ratio is not None]
+    return _Progress(
+        source=Source.TRAINING,
+        at_seconds=_sampled_at(fresh, snapshot),
+        flops_per_second=tokens * training_flops_per_token(workload, job),
+        tokens_per_second=tokens,
+        reporting=len(fresh),
+        evidence=replace(Evidence(), data_wait_ratio=max(waits) if waits else None),
+    )
+
+
+def _serving(
+    workload: Workload, job: Inference, pods: frozenset[PodKey], snapshot: Snapshot, choice: TelemetryChoice, young: bool
+) -> _Progress | Missing:
+    found = [
+        snapshot.serving[pod] for pod in sorted(pods) if pod in snapshot.serving and choice.source in (None, snapshot.serving[pod].source)
+    ]
+    fresh = [each for each in found if _is_fresh(each, snapshot)]
+    expected = f"token counters of {choice.source or 'an inference engine'}; scrape the engine's /metrics and turn its metrics on"
+    silence = _silence(found, fresh, snapshot, young, expected)
+    if silence is not None:
+        return silence
+    generated = sum(each.generation_tokens_per_second for each in fresh)
+    computed = sum(each.computed_prompt_tokens_per_second for each in fresh)
+    cached = [each.cached_prompt_tokens_per_second for each in fresh if each.cached_prompt_tokens_per_second is not None]
+    served = sum(cached)
+    hit_ratio = served / (served + computed) if cached and served + computed > 0.0 else job.prefix_hit_ratio
+    prompt = _weighted([(each.mean_prompt_tokens, each.requests_per_second) for each in fresh])
+    generation = _weighted([(each.mean_generation_tokens, each.requests_per_second) for each in fresh])
+    lengths = {"prompt_tokens": prompt if prompt is not None else float(job.input_tokens)}
+    each_prefill = prefill_flops_per_token(workload, cached_ratio=min(1.0, hit_ratio), **lengths)
+    mean_generation = generation if generation is not None else float(job.output_tokens)
+    prefilled = job.phase is not Phase.DECODE
+    each_decode = decode_flops_per_token(workload, generation_tokens=mean_generation, prefilled_here=prefilled, **lengths)
+    engine = [each.engine_flops_per_second for each in fresh if each.engine_flops_per_second]
+    return _Progress(
+        source=fresh[0].source,
+        at_seconds=_sampled_at(fresh, snapshot),
+        flops_per_second=computed * each_prefill + generated * each_decode,
+        tokens_per_second=computed if job.phase is Phase.PREFILL else generated,
+        reporting=len(fresh),
+        evidence=replace(
+            Evidence(),
+            running_requests=_mean([each.running_requests for each in fresh]),
+            waiting_requests=_mean([each.waiting_requests for each in fresh]),
+            cache_usage_ratio=_mean([each.cache_usage_ratio for each in fresh]),
+            preemptions_per_second=_mean([each.preemptions_per_second for each in fresh]),
+            mean_prompt_tokens=prompt,
+            mean_generation_tokens=generation,
+            # Counted for each accelerator of the engine; the pods' engines are alike.
+            engine_flops_per_second=sum(engine) / len(engine) if engine else None,
+        ),
+    )
+
+
+def _is_fresh(each: ServingTelemetry | TrainingTelemetry, snapshot: Snapshot) -> bool:
+    return each.sampled_at_seconds is not None and snapshot.at_seconds - each.sampled_at_seconds <= _STALE_SECONDS
+
+
+def _silence(
+    found: Sequence[ServingTelemetry | TrainingTelemetry],
+    fresh: Sequence[ServingTelemetry | TrainingTelemetry],
+    snapshot: Snapshot,
+    young: bool,
+    expected: str,
+) -> Missing | None:
+    """Why no figure can be given, or None when there is one."""
+    if fresh:
+        if any(each.covers_window for each in fresh):
+            return None
+        return Missing(
+            reason=Reason.WARMING_UP, message="the counters are younger than the window that rates are taken over; wait for it to fill"
+        )
+    if found:
+        return Missing(
+            reason=Reason.TELEMETRY_STALE, message="the last scrape of the pods' counters is too long ago; look at the scrape targets"
+        )
+    if snapshot.problem is not None and snapshot.problem.reason is Reason.PROMETHEUS_UNAVAILABLE:
+        return snapshot.problem
+    if young:
+        return Missing(reason=Reason.WARMING_UP, message=f"the pods started less than {_YOUNG_SECONDS:.0f} s ago; waiting for {expected}")
+    return Missing(reason=Reason.TELEMETRY_MISSING, message=f"Prometheus has no {expected}")
+
+
+def _sampled_at(fresh: Sequence[ServingTelemetry | TrainingTelemetry], snapshot: Snapshot) -> float:
+    return max((each.sampled_at_seconds for each in fresh if each.sampled_at_seconds is not None), default=snapshot.at_seconds)
+
+
+def _joined(devices: Evidence, application: Evidence, accelerators: int) -> Evidence:
+    each = application.engine_flops_per_second
+    return replace(
+        devices,
+        data_wait_ratio=application.data_wait_ratio,
+        running_requests=application.running_requests,
+        waiting_requests=application.waiting_requests,
+        cache_usage_ratio=application.cache_usage_ratio,
+        preemptions_per_second=application.preemptions_per_second,
+        mean_prompt_tokens=application.mean_prompt_tokens,
+        mean_generation_tokens=application.mean_generation_tokens,
+        engine_flops_per_second=None if each is None else each * accelerators,
+    )
+
+
+def _faults(workload: Workload, observation: Observation, progress: _Progress) -> tuple[str, ...]:
+    """Contradictions between sources: they point at a wrong declaration or a wrong counter, not at a slow job."""
+    found = []
+    mfu, hardware = observation.mfu_ratio, observation.hardware_ratio
+    accelerator = workload.fabric.accelerator
+    if isinstance(mfu, float) and isinstance(hardware, float) and workload.precisions.compute in _COMPARABLE:
+        # Peaks hold at their stated clock, which may be below the maximum.
+        bound = hardware * accelerator.max_clock_hertz / (accelerator.peak_clock_hertz or accelerator.max_clock_hertz)
+        if mfu > bound * _ACCOUNTING_SLACK_RATIO + _ACCOUNTING_SLACK:
+            found.append(
+                f"application MFU {mfu:.1%} is above the {bound:.1%} that the tensor pipes were active for: "
+                "check the declared model, precision, sequence length and accelerator count"
+            )
+    engine = observation.evidence.engine_flops_per_second
+    if engine is not None and progress.flops_per_second > 0.0:
+        ratio = engine / progress.flops_per_second
+        if not 1.0 / _ENGINE_DISAGREEMENT_RATIO <= ratio <= _ENGINE_DISAGREEMENT_RATIO:
+            found.append(
+                f"the engine's own count is {ratio:.2f} times the model FLOPs of its tokens; "
+                "engines miscount mixtures of experts and tensor parallelism"
+            )
+    return tuple(found)
+
+
+def _weighted(values: Sequence[tuple[float | None, float | None]]) -> float | None:
+    known = [(value, weight if weight else 1.0) for value, weight in values if value is not None]
+    total = sum(weight for _, weight in known)
+    return sum(value * weight for value, weight in known) / total if known else None
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None

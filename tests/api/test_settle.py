@@ -1,0 +1,57 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mfu.api.figures import ratio_of
+from mfu.api.settle import settled, settled_text, steady_percent
+
+RATIOS = st.floats(min_value=0.0, max_value=1.0)
+
+
+@pytest.mark.parametrize(
+    ("new", "written", "kept"),
+    [
+        ("31.4% observed", "31.0% observed", True),
+        ("32.4% observed", "31.0% observed", False),
+        ("31.4% seen", "31.0% observed", False),
+        ("costs $113/h", "costs $112/h", True),
+        ("costs $1,130/h", "costs $112/h", False),
+        ("2 of 8 nodes", "1 of 8 nodes", False),
+        ("990 ms", "1.01 s", False),
+        ("steady", "steady", True),
+    ],
+)
+def test_a_text_is_kept_when_only_its_figures_moved_and_only_a_little(new: str, written: str, kept: bool) -> None:
+    assert settled_text(new, written) == (written if kept else new)
+
+
+def test_times_and_changes_are_exact() -> None:
+    new = {"lastTransitionTime": "2026-01-01T00:00:05Z", "change": "microBatchSize: 64 → 65", "message": "31.4%"}
+    old = {"lastTransitionTime": "2026-01-01T00:00:04Z", "change": "microBatchSize: 64 → 64", "message": "31.0%"}
+    assert settled(new, old) == {**new, "message": "31.0%"}
+
+
+def test_lists_of_another_length_are_written_as_they_are() -> None:
+    assert settled(["31.4%", "2%"], ["31.0%"]) == ["31.4%", "2%"]
+    assert settled(["31.4%"], ["31.0%"]) == ["31.0%"]
+
+
+@given(ratio=RATIOS)
+def test_a_shown_ratio_is_within_a_quarter_point_of_the_true_one(ratio: float) -> None:
+    shown = ratio_of(steady_percent(ratio, None))
+    assert shown is not None and abs(shown - ratio) <= 0.0025 + 1e-9
+
+
+@given(ratio=RATIOS, noise=st.floats(min_value=-0.0024, max_value=0.0024))
+def test_noise_does_not_move_a_shown_ratio(ratio: float, noise: float) -> None:
+    shown = steady_percent(ratio, None)
+    assert steady_percent(max(0.0, ratio + noise), shown) == shown
+
+
+@given(ratios=st.lists(RATIOS, min_size=1))
+def test_a_trend_is_followed(ratios: list[float]) -> None:
+    shown = "unknown"
+    for ratio in ratios:
+        shown = steady_percent(ratio, shown)
+        value = ratio_of(shown)
+        assert value is not None and abs(value - ratio) <= 0.005 + 1e-9
