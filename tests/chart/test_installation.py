@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sandbox.cluster import CommandFailed
-from sandbox.controlplane import ControlPlane
+from sandbox.controlplane import NODE_SELECTOR, ControlPlane
 
 pytestmark = pytest.mark.cluster
 
@@ -295,19 +298,46 @@ def test_who_may_edit_a_namespace_may_declare_workloads_there_and_no_more(tenant
     assert not may("create", "mfupolicies.mfu.dev")
 
 
+def test_the_uninstall_hook_opens_every_gate_of_ours_with_its_own_rights(tenant, chart):
+    hooks = [body for body in chart.render() if body["metadata"]["name"] == "mfu-operator-release-holds" and body["kind"] != "Job"]
+    manifests = "\n---\n".join(json.dumps(body) for body in hooks)
+    tenant.create(job("train", labels=LABELLED))
+    tenant.create(job("mine", labels=LABELLED, suspend=True))
+    tenant.create(pod("serve", labels=LABELLED, schedulingGates=[{"name": "example.com/quota"}]))
+    tenant.plane.apply(manifests)
+    account = tenant.plane.kubeconfig_for_service_account("mfu-system", "mfu-operator-release-holds")
+    environment = {**os.environ, "KUBECONFIG": str(account), "PYTHONPATH": str(CHART.parent.parent / "operator")}
+    command = [sys.executable, "-m", "mfu", "run", "release-holds"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, env=environment)
+    tenant.plane.kubectl("delete", "-f", "-", stdin=manifests)
+    assert done.returncode == 0, done.stderr
+    assert tenant.get("job", "train")["spec"]["suspend"] is False
+    assert tenant.get("job", "mine")["spec"]["suspend"] is True
+    assert tenant.get("pod", "serve")["spec"]["schedulingGates"] == [{"name": "example.com/quota"}]
+    assert tenant.plane.forbidden_requests(user="system:serviceaccount:mfu-system:mfu-operator-release-holds") == []
+
+
 def test_the_whole_life_of_a_release(own_cluster, tmp_path):
     """Runs last in this file: it takes the release away."""
     plane = own_cluster
     if "mfu-operator" in plane.helm("list", "--all-namespaces", "--short"):
         plane.helm("uninstall", "mfu-operator", "--namespace", "mfu-system", "--wait")
     plane.kubectl("delete", "crd", "--all", "--wait=true")
+    room = {"cpu": "16", "memory": "64Gi", "pods": "110"}
+    node = {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": "system-1", "labels": {**NODE_SELECTOR, "kubernetes.io/hostname": "system-1"}},
+    }
+    plane.apply(json.dumps({**node, "status": {"capacity": room, "allocatable": room}}))
     values = tmp_path / "values.yaml"
     values.write_text(
         json.dumps(
             {
                 "policies": [{"name": "floor", "spec": {"mode": "Observe", "floors": [{"modes": ["training"], "expectedMfu": "30%"}]}}],
                 "accelerators": [{"name": "h100-ours", "spec": {"extends": "h100-sxm-80gb", "pricePerHour": "$3.10"}}],
-                "gating": {"releaseHolds": {"enabled": False}},
+                # Without a kubelet the hook's pod is simulated: it ends by itself after a second.
+                "gating": {"releaseHolds": {"podAnnotations": {"sandbox.mfu.dev/completes-after": "1s"}}},
             }
         )
     )
@@ -323,6 +353,10 @@ def test_the_whole_life_of_a_release(own_cluster, tmp_path):
     assert "mfupolicy.mfu.dev/floor" in plane.kubectl("get", "mfup", "-o", "name")
 
     plane.helm("uninstall", "mfu-operator", "--namespace", "mfu-system", "--wait")
+    events = json.loads(
+        plane.kubectl("get", "events", "-n", "mfu-system", "--field-selector=involvedObject.kind=Job,reason=Completed", "-o", "json")
+    )
+    assert len({event["involvedObject"]["uid"] for event in events["items"]}) == 2, "the hook runs before and after the uninstall"
     kinds = [kind for kind in plane.kubectl("api-resources", "--verbs=list,delete", "-o", "name").split() if kind != "events.events.k8s.io"]
     selector = ("-l", "app.kubernetes.io/instance=mfu-operator")
     left = plane.kubectl("get", ",".join(kinds), "--all-namespaces", *selector, "-o", "name", "--ignore-not-found").split()

@@ -1,10 +1,17 @@
 """What the chart renders, for every values file of `ci/` and for the switches that matter."""
 
 import base64
+import contextlib
 import datetime
+import http.server
 import json
+import os
 import re
+import subprocess
+import sys
+import threading
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -294,3 +301,88 @@ def test_a_long_release_name_still_gives_valid_object_names(chart):
     text = chart.run("template", "r" * 53, str(CHART), "--namespace", "mfu-system", "--set", "gating.force=true")
     for body in filter(None, yaml.safe_load_all(text)):
         assert len(body["metadata"]["name"]) <= 63
+
+
+@pytest.mark.parametrize("component", ["controller", "webhook"])
+def test_two_replicas_are_spread_probed_and_not_evicted_together(chart, component):
+    objects = chart.render()
+    deployment = named(objects, "Deployment", f"mfu-operator-{component}")
+    budget = named(objects, "PodDisruptionBudget", f"mfu-operator-{component}")
+    pods = deployment["spec"]["template"]
+    assert deployment["spec"]["replicas"] == 2
+    assert budget["spec"]["maxUnavailable"] == 1
+    (spread,) = pods["spec"]["topologySpreadConstraints"]
+    for selector in (budget["spec"]["selector"], spread["labelSelector"], deployment["spec"]["selector"]):
+        assert selector["matchLabels"].items() <= pods["metadata"]["labels"].items()
+        assert selector["matchLabels"]["app.kubernetes.io/component"] == component
+    container = pods["spec"]["containers"][0]
+    assert {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")} == {
+        "startupProbe": "/healthz",
+        "livenessProbe": "/healthz",
+        "readinessProbe": "/readyz",
+    }
+    alone = chart.render({component: {"replicas": 1}})
+    assert f"mfu-operator-{component}" not in {body["metadata"]["name"] for body in of_kind(alone, "PodDisruptionBudget")}
+
+
+def test_network_policies_let_through_what_the_processes_need_and_no_more(chart):
+    objects = chart.render({"networkPolicy": {"enabled": True}, "prometheus": {"url": "http://p:9090"}})
+    ports = {
+        body["metadata"]["name"]: {
+            direction: {entry["port"] for rule in body["spec"][direction] for entry in rule["ports"]} for direction in ("ingress", "egress")
+        }
+        for body in of_kind(objects, "NetworkPolicy")
+    }
+    assert ports == {
+        "mfu-operator-controller": {"ingress": {"metrics"}, "egress": {53, 443, 6443, 9090}},
+        "mfu-operator-webhook": {"ingress": {"metrics", "https"}, "egress": {53, 443, 6443}},
+    }
+    for body in of_kind(objects, "NetworkPolicy"):
+        deployment = named(objects, "Deployment", body["metadata"]["name"])
+        assert body["spec"]["podSelector"]["matchLabels"].items() <= deployment["spec"]["template"]["metadata"]["labels"].items()
+        assert body["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert of_kind(chart.render(), "NetworkPolicy") == []
+
+
+def test_a_cluster_that_is_too_old_is_refused(chart):
+    with pytest.raises(Exception, match="requires kubeVersion"):
+        chart.run("template", "mfu-operator", str(CHART), "--kube-version", "1.28.9")
+
+
+def test_the_helm_test_passes_where_the_operator_is_reachable_and_its_catalogues_are_readable(chart):
+    (pod,) = [body for body in chart.render() if body["kind"] == "Pod"]
+    scripts = {container["name"]: container["command"][2] for container in pod["spec"]["containers"]}
+    assert pod["metadata"]["annotations"]["helm.sh/hook"] == "test"
+    assert "http://mfu-operator-controller-metrics.mfu-system.svc:8080" in scripts["metrics"]
+
+    def run(script: str) -> int:
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "operator")}
+        return subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, timeout=60, env=environment).returncode
+
+    assert run(scripts["estimate"]) == 0
+    assert run(scripts["estimate"].replace("llama-3.1-8b", "no-such-model")) == 1
+    with serve(b"mfu_operator_leader 1.0\n") as address:
+        assert run(scripts["metrics"].replace("http://mfu-operator-controller-metrics.mfu-system.svc:8080", address)) == 0
+    with serve(b"something_else 1.0\n") as address:
+        assert run(scripts["metrics"].replace("http://mfu-operator-controller-metrics.mfu-system.svc:8080", address)) == 1
+
+
+@contextlib.contextmanager
+def serve(body: bytes) -> Iterator[str]:
+    """An HTTP server on loopback that answers everything with these bytes."""
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()

@@ -174,3 +174,12 @@ def test_published_jobs_come_out_near_their_rates(training: Workloads, workload:
     result = known(training(**workload, context=2, compute="fp8", global_batch=128, framework=Framework.NEMO))
     assert isinstance(result.rates, TrainingRates)
     assert result.rates.tokens_per_second_per_accelerator == pytest.approx(tokens_per_second, rel=0.25)
+
+
+def test_the_newer_attention_kernel_is_faster_only_where_it_runs(training: Workloads) -> None:
+    def gain(device: str) -> float:
+        usual = seconds_of(known(training(device=device)), "attention")
+        return usual / seconds_of(known(training(device=device, attention_kernel=AttentionKernel.FLASH3)), "attention")
+
+    assert gain("h100-sxm-80gb") > 1.2
+    assert gain("a100-sxm-80gb") == pytest.approx(1)

@@ -231,6 +231,34 @@ def test_an_unknown_decoder_is_counted_and_the_assumption_is_stated() -> None:
     assert "'brand_new' is not known" in unknown.assumptions[0]
 
 
+def test_an_unknown_decoder_with_layer_norms_and_gelu_is_taken_for_a_plain_one() -> None:
+    old_style = {"model_type": "older", "hidden_act": "gelu", "layer_norm_eps": 1e-5}
+    assert read_config(LLAMA | old_style).layers[0].feed_forward == (Mlp(intermediate=96, gated=False, bias=True),)
+
+
+def test_recurrences_are_told_apart_where_one_word_covers_them_all() -> None:
+    scans = {"layer_types": ["linear_attention"] * 8, "mamba_d_state": 16, "mamba_n_heads": 4, "mamba_d_head": 8}
+    assert [type(mixer) for mixer, _ in read_config(LLAMA | scans).mixers()] == [StateSpace]
+    delta = {"linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8, "linear_value_head_dim": 8}
+    assert [type(mixer) for mixer, _ in read_config(LLAMA | delta | {"layer_types": ["linear_attention"] * 8}).mixers()] == [DeltaNet]
+
+
+def test_single_layers_can_state_sizes_of_their_own() -> None:
+    wide = read_config(LLAMA | {"per_layer_config": {"3": {"head_dim": 32}, "7": {"head_dim": 32}}})
+    assert [(mixer.head_dim, n) for mixer, n in wide.mixers() if isinstance(mixer, Attention)] == [(16, 6), (32, 2)]
+
+
+def test_layers_that_reuse_a_cache_have_no_keys_and_values_of_their_own() -> None:
+    reusing = read_config(LLAMA | {"num_kv_shared_layers": 3})
+    assert [(mixer.shares_key_value, n) for mixer, n in reusing.mixers() if isinstance(mixer, Attention)] == [(False, 5), (True, 3)]
+    assert parameters(read_config(LLAMA)).total - parameters(reusing).total == 3 * 2 * 64 * 32
+
+
+def test_local_layers_are_repeated_as_often_as_stated() -> None:
+    neo = {"model_type": "gpt_neo", "window_size": 16, "attention_types": [[["global", "local", "local"], 2], [["global"], 2]]}
+    assert reaches(LLAMA | neo) == [(None, None, 4), (16, None, 4)]
+
+
 def test_an_encoder_decoder_runs_its_encoder_over_the_tokens_given() -> None:
     config = {"model_type": "t5", "d_model": 64, "d_ff": 96, "d_kv": 16, "num_layers": 2, "num_heads": 4, "vocab_size": 128}
     short, long = (count(read_config(config, encoder_tokens=n), Pass(batch=1, new_tokens=8)).forward for n in (10, 20))

@@ -79,6 +79,18 @@ for _ in range(900):
         pytest.param(
             {"quantization": {"quant_algo": "FP8"}}, "quantization", "a quantisation file; give the config.json", id="a quantisation file"
         ),
+        pytest.param(
+            LLAMA | {"model_type": "bart", "is_encoder_decoder": True}, "model_type", "not those of a decoder", id="an encoder-decoder"
+        ),
+        pytest.param(LLAMA | {"model_type": "deberta", "type_vocab_size": 2}, "model_type", "not those of a decoder", id="an encoder"),
+        pytest.param(LLAMA | {"num_kv_shared_layers": 5}, "num_kv_shared_layers", "from 0 to 4, not 5", id="more shared than there are"),
+        pytest.param(LLAMA | {"per_layer_config": {"x": {}}}, "per_layer_config", "keyed by layer number, not 'x'", id="a layer by name"),
+        pytest.param(
+            LLAMA | {"model_type": "gpt_neo", "window_size": 4, "attention_types": [[["local"], 2]]},
+            "attention_types",
+            "names 2 layers, but there are 4",
+            id="too few kinds",
+        ),
         pytest.param({"model_type": "bert", "hidden_size": 64}, "", "lacks num_hidden_layers", id="half an encoder"),
         pytest.param({"model_type": "whisper", "d_model": 64}, "", "lacks encoder_layers; decoder_layers", id="half a speech model"),
     ],

@@ -1,6 +1,7 @@
 """The six conditions of a ModelWorkload: Accepted, Admitted, Placed, Observed, Drifting, Ready. Reasons are stable tokens."""
 
 from mfu.api.conditions import Claim
+from mfu.api.figures import signed_percent
 from mfu.judge.assessment import Assessment
 from mfu.judge.verdict import Decision, VerdictReason
 from mfu.missing import Missing, Reason
@@ -50,6 +51,8 @@ def _admitted(assessment: Assessment) -> Claim:
 
 def _placed(assessment: Assessment, spread: Spread | Missing | None) -> Claim:
     match spread:
+        case Spread(groups_inside=False, crossing=()):
+            return Claim(type="Placed", status=True, reason="GroupsApart", message=spread.message)
         case Spread(crossing=()):
             return Claim(type="Placed", status=True, reason="Placed", message=spread.message)
         case Spread():
@@ -80,8 +83,13 @@ def _observed(observation: Observation | Missing) -> Claim:
 def _drifting(assessment: Assessment, expected: str, observed: str) -> Claim:
     drift = assessment.drift
     if isinstance(drift, Missing):
+        if assessment.drift_state.drifting:
+            message = f"was below the expectation when it was last observed; {drift.message}"
+            return Claim(type="Drifting", status=True, reason="BelowExpected", message=message)
         return Claim(type="Drifting", status=None, reason=drift.reason, message=drift.message)
     figures = f"{observed} observed, {expected} expected"
+    if drift.baseline != "Expected":
+        figures = f"{observed} observed, {signed_percent(drift.ratio)} from what its load allows ({expected} at the declared load)"
     if drift.drifting:
         cause = assessment.diagnosis[0] if assessment.diagnosis else None
         why = f"; {cause.cause}: {cause.evidence}" if cause else ""

@@ -10,21 +10,20 @@ from typing import Any
 
 from mfu.api.figures import percent, ratio_of
 
-__all__ = ["settled", "settled_text", "steady_percent"]
+__all__ = ["same_words", "settled", "settled_text", "steady_percent"]
 
-_FIGURE = re.compile(r"(\d[\d,]*(?:\.\d+)?)(%?)")
+_FIGURE = re.compile(r"([-+]?)(\$?)(\d[\d,]*(?:\.\d+)?)(%?)")
 _POINTS = 1.0  # percentages: points
 _RELATIVE = 0.05  # other figures
-_STEP = 0.005  # observed ratios are shown in steps of half a point
 _EXACT = frozenset({"lastTransitionTime", "since", "at", "change"})
 
 
 def steady_percent(ratio: float, written: object) -> str:
-    """A ratio in steps of half a point; what is written stays until the ratio is a whole step away from it."""
+    """A ratio as a percentage; what is written stays until the ratio is half a point away from it (below 10 %: a tenth of a point)."""
     before = ratio_of(written)
-    if before is not None and abs(ratio - before) < _STEP:
+    if before is not None and abs(ratio - before) < (0.005 if ratio >= 0.1 else 0.001):
         return percent(before)
-    return percent(round(ratio / _STEP) * _STEP)
+    return percent(ratio)
 
 
 def settled(new: Any, written: Any) -> Any:
@@ -42,11 +41,20 @@ def settled(new: Any, written: Any) -> Any:
 
 def settled_text(new: str, written: str) -> str:
     """`written` where it has the words of `new` and figures near those of `new`, else `new`."""
-    if _FIGURE.sub(r"#\2", new) != _FIGURE.sub(r"#\2", written):
+    if not same_words(new, written):
         return new
-    pairs = zip(_FIGURE.findall(new), _FIGURE.findall(written), strict=True)
-    return written if all(_near(float(a.replace(",", "")), float(b.replace(",", "")), unit) for (a, unit), (b, _) in pairs) else new
+    pairs = zip(_FIGURE.finditer(new), _FIGURE.finditer(written), strict=True)
+    return written if all(_near(_value(a), _value(b), a[4]) for a, b in pairs) else new
+
+
+def same_words(new: str, written: str) -> bool:
+    """Whether two texts differ in their figures only."""
+    return _FIGURE.sub(r"\2#\4", new) == _FIGURE.sub(r"\2#\4", written)
+
+
+def _value(figure: re.Match[str]) -> float:
+    return float(figure[1] + figure[3].replace(",", ""))
 
 
 def _near(a: float, b: float, unit: str) -> bool:
-    return abs(a - b) < _POINTS if unit == "%" else abs(a - b) <= _RELATIVE * max(a, b)
+    return abs(a - b) < _POINTS if unit == "%" else abs(a - b) <= _RELATIVE * max(abs(a), abs(b))

@@ -8,8 +8,8 @@ from typing import Any
 from mfu.api.claims import claims
 from mfu.api.conditions import conditions
 from mfu.api.expectation import clipped, expected_status
-from mfu.api.figures import count_text, instant, money, percent, rate_text, signed_percent
-from mfu.api.settle import settled, settled_text, steady_percent
+from mfu.api.figures import count_text, instant, money, percent, rate_text, ratio_of, signed_percent
+from mfu.api.settle import same_words, settled, settled_text, steady_percent
 from mfu.estimate.workload import Inference, Phase, Training, Workload
 from mfu.judge.assessment import Assessment, Cost, Drift, Recommendation
 from mfu.judge.verdict import Verdict
@@ -20,6 +20,8 @@ from mfu.place.assess import Spread
 from mfu.place.hint import Hint
 
 __all__ = ["Placement", "model_label", "render"]
+
+_FOLLOWS = frozenset({"cost", "summary"})  # from the expected and the observed ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ def render(
     observed = _observed(assessment.observation, previous.get("observed"))
     seen = {
         "summary": clipped(assessment.summary),
-        "drift": _drift(assessment.drift),
+        "drift": _drift(assessment, expected["mfu"], observed["mfu"]),
         "diagnosis": [
             {"cause": str(item.cause), "share": percent(item.share_ratio), "evidence": clipped(item.evidence)}
             for item in assessment.diagnosis[:16]
@@ -63,7 +65,9 @@ def render(
     verdict = _verdict(assessment.verdict)
     # What all these say is made of the expected and the observed figures: it is kept with them or written with them.
     if observed.get("at") and expected == previous.get("expected") and verdict == previous.get("verdict"):
-        seen = {key: settled(value, previous.get(key)) for key, value in seen.items()}
+        seen = {
+            key: _kept(value, previous.get(key)) if key in _FOLLOWS else settled(value, previous.get(key)) for key, value in seen.items()
+        }
     status = {
         "observedGeneration": generation,
         "mode": _mode(assessment.workload, spec),
@@ -144,13 +148,28 @@ def _moment(observation: Observation | Missing, now: datetime) -> datetime:
     return now if isinstance(observation, Missing) else datetime.fromtimestamp(observation.at_seconds, UTC)
 
 
-def _drift(drift: Drift | Missing) -> dict[str, Any]:
-    if isinstance(drift, Missing):
-        return {"ratio": "unknown", "message": clipped(f"unknown: {drift.message}")}
-    rendered = {"ratio": signed_percent(drift.ratio), "baseline": drift.baseline}
-    if drift.since_seconds is not None:
-        rendered["since"] = instant(datetime.fromtimestamp(drift.since_seconds, UTC))
-    return rendered
+def _kept(new: Any, written: object) -> Any:
+    """`written` where it says the same with other figures: near zero, money that follows from a steady ratio is all noise."""
+    match new, written:
+        case str(), str():
+            return written if same_words(new, written) else new
+        case dict(), Mapping() if new.keys() == written.keys():
+            return {key: _kept(value, written[key]) for key, value in new.items()}
+        case _:
+            return new
+
+
+def _drift(assessment: Assessment, expected: str, observed: str) -> dict[str, Any]:
+    """Against the expectation the ratio is that of the two shown figures, so that a reader finds what they divide to."""
+    match assessment.drift:
+        case Missing(message=message):
+            rendered, since = {"ratio": "unknown", "message": clipped(f"unknown: {message}")}, assessment.drift_state.since_seconds
+        case Drift(ratio=ratio, baseline=baseline, since_seconds=since):
+            shown = ratio_of(expected), ratio_of(observed)
+            if baseline == "Expected" and shown[0] and shown[1] is not None:
+                ratio = shown[1] / shown[0] - 1.0
+            rendered = {"ratio": signed_percent(ratio), "baseline": baseline}
+    return rendered | ({"since": instant(datetime.fromtimestamp(since, UTC))} if since is not None else {})
 
 
 def _recommendation(item: Recommendation) -> dict[str, Any]:
@@ -179,7 +198,8 @@ def _placement(placement: Placement) -> dict[str, Any]:
     match placement.spread:
         case Spread() as spread:
             rendered["placed"] = clipped(spread.message)
-            rendered["satisfied"] = not spread.crossing
+            if spread.groups_inside is not None:
+                rendered["satisfied"] = spread.groups_inside
             rendered.setdefault("labels", [clipped(f"{key} ({level})") for level, key in spread.keys[:32]])
         case Missing(message=message):
             rendered["placed"] = clipped(f"unknown: {message}")

@@ -129,7 +129,7 @@ class PlacementStatus(Wire):
     required: Annotated[bool, Strict()] | None = Field(default=None, description="Whether the hint is required or only preferred.")
     placed: Text | None = Field(default=None, description="Where the pods are.")
     satisfied: Annotated[bool, Strict()] | None = Field(
-        default=None, description="Whether the parallelism has the links that it needs there."
+        default=None, description="Whether tensor and expert groups are inside as tight a block as could hold them."
     )
 
 

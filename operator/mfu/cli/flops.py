@@ -34,6 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--past", type=int, default=0, metavar="P", help="cached tokens of each sequence; with --sequence 1, a decode step")
     parser.add_argument("--logits", choices=[str(kind) for kind in Logits], default=str(Logits.ALL), help="positions the head runs on")
     parser.add_argument("--encoder-tokens", type=int, metavar="N", help="input length of an encoder-decoder's encoder")
+    parser.add_argument(
+        "--image-tokens", type=int, default=0, metavar="N", help="tokens of each sequence that are an image: counts the vision tower too"
+    )
     parser.add_argument("--lora-rank", type=int, default=0, metavar="R", help="count a LoRA adapter of this rank, base frozen")
     parser.add_argument(
         "--lora-targets", default="q_proj,v_proj", metavar="NAMES", help="its layers, or all-linear (default q_proj,v_proj)"
@@ -88,12 +91,14 @@ def run(args: argparse.Namespace) -> int:
 
 def _architecture(args: argparse.Namespace) -> Architecture:
     tokens = None if args.encoder_tokens is None else _bounded("--encoder-tokens", args.encoder_tokens, 1, _MOST_TOKENS)
+    images = _bounded("--image-tokens", args.image_tokens, 0, _MOST_TOKENS)
     if args.catalog is not None:
         from mfu.api.catalog import catalogued_config  # here, because it loads the YAML parser
 
-        return read_config(catalogued_config(args.catalog, "--catalog"), encoder_tokens=tokens)
+        return read_config(catalogued_config(args.catalog, "--catalog"), encoder_tokens=tokens, image_tokens=images)
+    config = _json(args.config)
     try:
-        return read_config(_json(args.config), encoder_tokens=tokens)
+        return read_config(config, encoder_tokens=tokens, image_tokens=images)
     except ConfigError as error:
         raise ConfigError(f"{args.config}: {error.path}" if error.path else args.config, error.message) from error
 

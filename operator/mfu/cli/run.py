@@ -10,7 +10,7 @@ from typing import Any
 
 from mfu.errors import MfuError
 
-__all__ = ["add_arguments", "run"]
+__all__ = ["add_arguments", "controller_settings", "run", "webhook_settings"]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,11 +97,11 @@ def run(args: argparse.Namespace) -> int:
         case "controller":
             from mfu.control.controller import run_controller
 
-            return asyncio.run(run_controller(_controller_settings(args), connection))
+            return asyncio.run(run_controller(controller_settings(args), connection))
         case "webhook":
             from mfu.control.webhook import run_webhook
 
-            return asyncio.run(run_webhook(_webhook_settings(args), connection))
+            return asyncio.run(run_webhook(webhook_settings(args), connection))
         case _:
             from mfu.control.release import release_holds
 
@@ -112,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             return 0
 
 
-def _controller_settings(args: argparse.Namespace) -> Any:
+def controller_settings(args: argparse.Namespace) -> Any:
     from mfu.control.settings import ControllerSettings, read_levels
 
     given: dict[str, Any] = {} if args.topology_levels_file is None else {"levels": read_levels(args.topology_levels_file)}
@@ -136,7 +136,7 @@ def _controller_settings(args: argparse.Namespace) -> Any:
     )
 
 
-def _webhook_settings(args: argparse.Namespace) -> Any:
+def webhook_settings(args: argparse.Namespace) -> Any:
     from mfu.control.settings import WebhookSettings
 
     return WebhookSettings(

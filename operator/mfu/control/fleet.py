@@ -54,6 +54,8 @@ class FleetReporter:
 
     async def report(self) -> None:
         """ClusterError when the report could not be written."""
+        if not self._judging.is_complete:
+            return
         judged = self._judging.all()
         capacity = self._capacity()
         declared: Counter[str] = Counter()

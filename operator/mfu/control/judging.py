@@ -82,6 +82,7 @@ class Judging:
         self._levels = levels
         self._resolved: dict[Key, _Resolved] = {}
         self._judged: dict[Key, Judged] = {}
+        self._looked: set[Key] = set()
         self.observations: dict[Key, Observation | Missing] = {}
 
     def last(self, key: Key) -> Judged | None:
@@ -90,13 +91,20 @@ class Judging:
     def all(self) -> dict[Key, Judged]:
         return dict(self._judged)
 
+    @property
+    def is_complete(self) -> bool:
+        """Every workload has been looked at in this term: sums over all of them mean something."""
+        return self._looked.issuperset(self._store.all(Kind.WORKLOAD))
+
     def forget(self, key: Key) -> None:
+        self._looked.discard(key)
         self._resolved.pop(key, None)
         self._judged.pop(key, None)
         self.observations.pop(key, None)
 
     async def judge(self, key: Key, body: JsonObject, now: float) -> Judged:
         """ClusterError when a ConfigMap could not be read."""
+        self._looked.add(key)
         texts = await self._configs.of(body)
         running = self.running(key)
         resolved = self._resolve(key, body, texts)

@@ -159,7 +159,8 @@ class Reconciler:
 
     async def _policy(self, key: Key) -> None:
         body = self._store.get(key)
-        if body is not None:
+        # Every tick asks again: what is counted too early would be written twice.
+        if body is not None and self._judging.is_complete:
             labels = self._workload_labels()
             now = datetime.fromtimestamp(self._clock(), UTC)
             status = policy_status(key, body, self._view.fault(key), self._view.policies(), self._judging.all(), labels, now)

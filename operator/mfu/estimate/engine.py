@@ -12,19 +12,24 @@ __all__ = ["Behaviour", "behaviour", "cache_precision", "kernel_kind"]
 
 _MOST_SEQUENCES = 4096  # for each attention rank
 _LARGEST_CHUNK = 8192
-_FOUR_BIT = frozenset({Precision.FP4, Precision.NVFP4, Precision.MXFP4})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """`flavour`: key of the engine's coefficients, then the engine. `reserves_output`: a sequence holds its whole length from the start.
-    `keeps_windows`: the cache keeps tokens that have left a window."""
+    """What follows from the engine.
+
+    `flavour`: key of its coefficients, before `engine`. `reserves_output`: a sequence holds its whole length from the start.
+    `keeps_windows`: the
+    cache keeps tokens that have left a window. `shares_free_memory`: the memory ratio is of what the weights leave, not of the whole
+    device.
+    """
 
     flavour: str
     engine: str
     cache_precision: Precision
     reserves_output: bool
     keeps_windows: bool
+    shares_free_memory: bool
     most_sequences: int
     chunk_tokens: int
 
@@ -45,14 +50,14 @@ def behaviour(job: Inference, precisions: Precisions, accelerator: Accelerator) 
         cache_precision=cache_precision(job, precisions, accelerator),
         reserves_output=job.engine is Engine.TENSORRT_LLM,
         keeps_windows=job.engine is Engine.TENSORRT_LLM,
+        shares_free_memory=job.engine is Engine.TENSORRT_LLM,
         most_sequences=job.max_sequences or _MOST_SEQUENCES,
         chunk_tokens=job.max_batch_tokens or _LARGEST_CHUNK,
     )
 
 
 def cache_precision(job: Inference, precisions: Precisions, accelerator: Accelerator) -> Precision:
-    """The declared cache format, or the engine's usual one: TensorRT-LLM and vLLM on ROCm keep 8 bits beside quantised weights, others
-    16."""
+    """The declared cache format, or the engine's usual one: 16 bits, but 8 beside quantised weights in TensorRT-LLM and in vLLM on ROCm."""
     if precisions.kv_cache is not None:
         return precisions.kv_cache
     quantised = precisions.weights.is_narrow

@@ -192,7 +192,8 @@ def _attention(profile: Profile, shard: Shard, machine: Machine, known: Training
     forward = backward = ideal = unfused = 0.0
     work = Pass(batch=1, new_tokens=shard.sequence_length)
     base = keyed(known.flash_ratio, machine.architecture)
-    kernel = base * keyed(known.flash_kernel_ratio, shard.kernel.value if shard.kernel else "usual")
+    name = shard.kernel.value if shard.kernel else "usual"
+    kernel = base * keyed(known.flash_kernel_ratio, f"{name}-{machine.architecture}", name)
     peak = machine.attention_peak_flops_per_second
     for op in profile.attentions:
         each = op.flops_per_pair(work)

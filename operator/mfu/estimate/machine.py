@@ -7,10 +7,9 @@ from mfu.hardware.accelerator import Accelerator
 from mfu.hardware.precision import Precision
 from mfu.missing import Missing, Reason
 
-__all__ = ["Machine", "attention_peak", "head_precision", "sustained"]
+__all__ = ["Machine", "head_precision", "sustained"]
 
-# Watts for each bf16 TFLOP/s of the part an architecture's sustained ratio was measured on; parts with less power behind each FLOP clock
-# lower.
+# Watts for each bf16 TFLOP/s of the part that an architecture's sustained ratio was measured on; less power behind each FLOP clocks lower.
 _REFERENCE_WATTS_PER_TERAFLOP = {
     "volta": 300 / 125,
     "ampere": 400 / 312,
@@ -31,7 +30,6 @@ class Machine:
     precision.
     """
 
-    name: str
     architecture: str
     peak_flops_per_second: float
     matmul_flops_per_second: float
@@ -49,11 +47,6 @@ def head_precision(accelerator: Accelerator) -> Precision | Missing:
     return Missing(
         reason=Reason.UNSUPPORTED_PRECISION, message=f"{accelerator.name} lists no 16- or 32-bit peak; add one to its AcceleratorClass"
     )
-
-
-def attention_peak(accelerator: Accelerator, declared: Precision) -> float | Missing:
-    """Data-sheet peak that the attention core runs at, in FLOP/s."""
-    return accelerator.peak(declared)
 
 
 def sustained(accelerator: Accelerator, precision: Precision, ratios: Keyed, precisions: Keyed, power_exponent: float) -> float:

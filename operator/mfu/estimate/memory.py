@@ -123,10 +123,15 @@ def serving_memory(
     attention_bytes: float,
     expert_bytes: float,
     cache_ratio: float,
+    of_free_memory: bool,
     reserve_bytes: float,
 ) -> ServingMemory:
-    """Weights of one rank and the budget they leave for the cache. `*_bytes`: stored size of a weight element by kind; `shards`: ranks that
-    share the experts."""
+    """Weights of one rank and the budget they leave for the cache.
+
+    `*_bytes`: stored size of a weight element by kind. `shards`: ranks that share the experts. `cache_ratio`: share of the device's
+    memory that the
+    engine takes for all, or (`of_free_memory`) of what the weights leave that it takes for the cache.
+    """
     dense = sum(
         op.parameters
         * op.count
@@ -136,11 +141,14 @@ def serving_memory(
     )
     weights = (dense + profile.expert_parameters / shards * expert_bytes) / pipeline
     weights += profile.vocabulary_parameters * 2.0 / tensor / min(pipeline, 2)
+    taken = weights + reserve_bytes
     return ServingMemory(
         weight_bytes=weights,
         buffer_bytes=reserve_bytes,
         capacity_bytes=accelerator.memory_bytes,
-        cache_budget_bytes=cache_ratio * (accelerator.memory_bytes - weights - reserve_bytes),
+        cache_budget_bytes=cache_ratio * (accelerator.memory_bytes - taken)
+        if of_free_memory
+        else cache_ratio * accelerator.memory_bytes - taken,
     )
 
 

@@ -63,6 +63,7 @@ def _memory(workload: Workload, job: Inference, profile: Profile, rank: Rank, kn
         attention_bytes=rank.attention_weight_bytes,
         expert_bytes=rank.expert_weight_bytes,
         cache_ratio=min(0.98, ratio),
+        of_free_memory=rank.behaviour.shares_free_memory,
         reserve_bytes=known.reserve_bytes,
     )
 

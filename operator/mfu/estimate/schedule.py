@@ -1,5 +1,6 @@
 """The steps that a replica takes at its steady state: decode steps, some of which carry a chunk of prefill."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mfu.estimate.breakdown import Part
@@ -7,7 +8,7 @@ from mfu.estimate.coefficients import InferenceCoefficients
 from mfu.estimate.occupancy import Occupancy
 from mfu.estimate.profile import Profile
 from mfu.estimate.result import Bound
-from mfu.estimate.serving_kernels import Batch, Rank, step_seconds
+from mfu.estimate.serving_kernels import Batch, Rank, StepSeconds, step_seconds
 from mfu.estimate.speculation import Speculation, draft_seconds
 from mfu.estimate.workload import Inference, Phase
 
@@ -25,63 +26,88 @@ class Schedule:
     own_prefill_seconds: float
 
 
-def schedule(job: Inference, profile: Profile, rank: Rank, load: Occupancy, guess: Speculation, known: InferenceCoefficients) -> Schedule:
-    """Mean step of continuous batching with chunked prefill (Sarathi-Serve, arXiv:2403.02310): the prompts of the requests that enter are
-    spread over steps."""
-    sequences = load.sequences / rank.pipeline
-    cached = job.input_tokens * job.prefix_hit_ratio
-    prompt = max(1.0, job.input_tokens - cached)
-    outputs = max(1, job.output_tokens)
-    context = job.input_tokens + outputs / 2
-    steps = outputs / guess.tokens_per_step
-    chunk_limit = max(1.0, float(rank.behaviour.chunk_tokens))
-    alone = Batch(decoding=0.0, context=context, chunk=min(prompt, chunk_limit), prompt=float(job.input_tokens), cached_prompt=cached)
-    own = step_seconds(profile, rank, alone, known).total * max(1.0, prompt / chunk_limit) * rank.pipeline
-    if job.phase is Phase.PREFILL:
-        chunk = min(chunk_limit, max(prompt, sequences * prompt))
-        step = step_seconds(
-            profile, rank, Batch(decoding=0.0, context=context, chunk=chunk, prompt=float(job.input_tokens), cached_prompt=cached), known
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Requests:
+    """Mean request of one pipeline micro-batch: `prompt` tokens to compute after `cached` ones, `steps` decode steps at `context`
+    tokens."""
+
+    sequences: float
+    prompt: float
+    cached: float
+    context: float
+    steps: float
+    verified: float
+    chunk_limit: float
+
+    def batch(self, *, decodes: bool, chunk: float = 0.0) -> Batch:
+        """A step with or without the running sequences and a prefill chunk."""
+        return Batch(
+            decoding=self.sequences if decodes else 0.0,
+            context=self.context,
+            tokens_each=self.verified,
+            chunk=chunk,
+            prompt=self.prompt + self.cached,
+            cached_prompt=self.cached,
         )
-        parts = tuple(Part(name=name, seconds=seconds, bound=bound) for name, seconds, bound in step.parts() if seconds)
+
+
+def schedule(job: Inference, profile: Profile, rank: Rank, load: Occupancy, guess: Speculation, known: InferenceCoefficients) -> Schedule:
+    """Mean step of continuous batching with chunked prefill: the prompts of entering requests are spread over steps (arXiv:2403.02310)."""
+    cached = min(job.input_tokens - 1.0, job.input_tokens * job.prefix_hit_ratio)
+    requests = _Requests(
+        sequences=load.sequences / rank.pipeline,
+        prompt=job.input_tokens - cached,
+        cached=cached,
+        context=job.input_tokens + job.output_tokens / 2,
+        steps=max(1, job.output_tokens) / guess.tokens_per_step,
+        verified=guess.verified,
+        chunk_limit=max(1.0, float(rank.behaviour.chunk_tokens)),
+    )
+
+    def step(*, decodes: bool, chunk: float = 0.0) -> StepSeconds:
+        return step_seconds(profile, rank, requests.batch(decodes=decodes, chunk=chunk), known)
+
+    first_chunk = min(requests.prompt, requests.chunk_limit)
+    own = step(decodes=False, chunk=first_chunk).total * requests.prompt / first_chunk * rank.pipeline
+    if job.phase is Phase.PREFILL:
+        chunk = min(requests.chunk_limit, max(1.0, requests.sequences) * requests.prompt)
+        prefill = step(decodes=False, chunk=chunk)
         return Schedule(
-            parts=parts,
-            ideal_seconds=step.ideal,
-            requests_per_second=chunk / prompt / step.total,
+            parts=_mean([(prefill, 1.0)]),
+            ideal_seconds=prefill.ideal,
+            requests_per_second=chunk / requests.prompt / prefill.total,
             period_seconds=0.0,
             own_prefill_seconds=own,
         )
-    decode = step_seconds(profile, rank, Batch(decoding=sequences, context=context, tokens_each=guess.verified), known)
+    decode = step(decodes=True)
     weighted = [(decode, 1.0)]
     if job.phase is Phase.MIXED:
-        chunk = min(max(sequences * prompt / steps, min(prompt, chunk_limit)), chunk_limit)
-        chunks = sequences * prompt / chunk / steps
-        mixed_batch = Batch(
-            decoding=sequences,
-            context=context,
-            tokens_each=guess.verified,
-            chunk=chunk,
-            prompt=float(job.input_tokens),
-            cached_prompt=cached,
-        )
-        mixed = step_seconds(profile, rank, mixed_batch, known)
-        if chunks <= 1.0:
-            weighted = [(decode, 1.0 - chunks), (mixed, chunks)]
-        else:
-            only = Batch(decoding=0.0, context=context, chunk=chunk, prompt=float(job.input_tokens), cached_prompt=cached)
-            weighted = [(mixed, 1.0), (step_seconds(profile, rank, only, known), chunks - 1.0)]
-    seconds: dict[str, Part] = {}
-    for step, weight in weighted:
-        for name, took, bound in step.parts():
-            before = seconds[name].seconds if name in seconds else 0.0
-            seconds[name] = Part(name=name, seconds=before + weight * took, bound=bound)
-    drafting = draft_seconds(job, profile, rank, Batch(decoding=sequences, context=context), decode.total, known)
-    seconds["draft"] = Part(name="draft", seconds=drafting, bound=Bound.MEMORY)
-    parts = tuple(part for part in seconds.values() if part.seconds)
-    period = sum(part.seconds for part in parts) * steps
+        entering = requests.sequences * requests.prompt / requests.steps  # prompt tokens for each decode step
+        chunk = min(max(entering, first_chunk), requests.chunk_limit)
+        mixed, chunks = step(decodes=True, chunk=chunk), entering / chunk
+        weighted = [(decode, 1.0 - chunks), (mixed, chunks)]
+        if chunks > 1.0:  # prefill comes faster than decode steps can carry it: steps of prefill alone in between
+            weighted = [(mixed, 1.0), (step(decodes=False, chunk=chunk), chunks - 1.0)]
+    drafting = draft_seconds(job, profile, rank, requests.batch(decodes=True), decode.total, known)
+    draft = (Part(name="draft", seconds=drafting, bound=Bound.MEMORY),) if drafting else ()
+    parts = (*_mean(weighted), *draft)
+    period = sum(part.seconds for part in parts) * requests.steps
+    waited = own if job.phase is Phase.MIXED else 0.0
     return Schedule(
         parts=parts,
-        ideal_seconds=sum(step.ideal * weight for step, weight in weighted),
-        requests_per_second=sequences / period,
-        period_seconds=max(0.0, period * rank.pipeline - (own if job.phase is Phase.MIXED else 0.0)),
-        own_prefill_seconds=own if job.phase is Phase.MIXED else 0.0,
+        ideal_seconds=sum(each.ideal * weight for each, weight in weighted),
+        requests_per_second=requests.sequences / period,
+        period_seconds=max(0.0, period * rank.pipeline - waited),
+        own_prefill_seconds=waited,
     )
+
+
+def _mean(weighted: Sequence[tuple[StepSeconds, float]]) -> tuple[Part, ...]:
+    """Terms of the mean step; those without time are left out."""
+    seconds: dict[str, float] = {}
+    bounds: dict[str, Bound] = {}
+    for step, weight in weighted:
+        for name, took, bound in step.parts():
+            seconds[name] = seconds.get(name, 0.0) + weight * took
+            bounds[name] = bound
+    return tuple(Part(name=name, seconds=took, bound=bounds[name]) for name, took in seconds.items() if took)

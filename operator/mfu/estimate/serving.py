@@ -36,7 +36,7 @@ def estimate_inference(workload: Workload, job: Inference, known: Calibration) -
     computed = job.input_tokens * (1.0 - job.prefix_hit_ratio) if job.phase is not Phase.DECODE else 0.0
     flops = request_flops(workload.architecture, workload.adapter, job.input_tokens, job.output_tokens, job.prefix_hit_ratio, job.phase)
     peak = rank.peak_flops_per_second
-    mfu = min(0.999, requests * flops.visible / peak)
+    mfu = requests * flops.visible / peak
     arithmetic = sum(part.seconds for part in steps.parts)
     concurrency = max(1, round(load.sequences * degrees.data))
     per_token = steps.period_seconds / max(1, job.output_tokens - 1) if job.phase is not Phase.PREFILL else 0.0
@@ -76,7 +76,7 @@ def _assumptions(workload: Workload, job: Inference, how: Behaviour, load: Occup
     if job.concurrency is None:
         said.append(f"concurrency not declared: {concurrency} sequences, as many as memory or the engine's limit allow")
     elif load.waiting >= 1:
-        said.append(f"memory holds {concurrency} of the {job.concurrency} declared sequences; the others wait")
+        said.append(f"memory and the engine's limit hold {concurrency} of the {job.concurrency} declared sequences; the others wait")
     if job.engine is Engine.OTHER:
         said.append("engine not known: mean overheads of the known engines")
     return tuple(said)

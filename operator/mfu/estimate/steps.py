@@ -1,5 +1,6 @@
 """From a training workload to its estimate: settle the recipe, time the step, convert to rates and ratios."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from mfu.estimate.breakdown import dominant, terms
@@ -11,7 +12,7 @@ from mfu.estimate.profile import profile_of
 from mfu.estimate.recipe import settle
 from mfu.estimate.remedy import training_remedy
 from mfu.estimate.result import Estimate, MemoryFit, TrainingRates
-from mfu.estimate.training import Step, training_step
+from mfu.estimate.training import training_step
 from mfu.estimate.workload import Training, Workload
 from mfu.missing import Missing
 from mfu.model.architecture import Adapter, Architecture
@@ -28,15 +29,16 @@ def estimate_training(workload: Workload, job: Training, known: Calibration) -> 
     peak = accelerator.peak(precision)
     head = head_precision(accelerator)
     attention = accelerator.peak(workload.precisions.attention)
-    for figure in (peak, head, attention):
-        if isinstance(figure, Missing):
-            return figure
-    assert not isinstance(peak, Missing) and not isinstance(head, Missing) and not isinstance(attention, Missing)
+    if isinstance(peak, Missing):
+        return peak
+    if isinstance(head, Missing):
+        return head
+    if isinstance(attention, Missing):
+        return attention
     head_peak = accelerator.peak_flops_per_second[head.peak_key]
     coefficients = known.training
     ratios = (coefficients.sustained_ratio, coefficients.precision_ratio, coefficients.power_exponent)
     machine = Machine(
-        name=accelerator.name,
         architecture=accelerator.architecture,
         peak_flops_per_second=peak,
         matmul_flops_per_second=peak * sustained(accelerator, precision, *ratios),
@@ -62,7 +64,7 @@ def estimate_training(workload: Workload, job: Training, known: Calibration) -> 
         interval=interval(mfu, training_kind(profile, recipe.open_choices), accelerator, known.widths),
         hfu_ratio=mfu * (1.0 + step.recomputed_ratio * flops.forward_visible / flops.visible),
         full_attention_mfu_ratio=rate * flops.full / peak,
-        roofline_ratio=_roofline(step, layout.tokens_per_step * flops.visible / layout.ranks / peak),
+        roofline_ratio=min(1.0, (layout.tokens_per_step * flops.visible / layout.ranks / peak + step.traffic_seconds) / seconds),
         bound=dominant(step.parts),
         model_flops_per_token=flops.visible,
         peak_flops_per_second=peak,
@@ -73,19 +75,13 @@ def estimate_training(workload: Workload, job: Training, known: Calibration) -> 
     )
 
 
-def _roofline(step: Step, arithmetic_seconds: float) -> float:
-    return min(1.0, arithmetic_seconds / step.seconds)
-
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Flops:
     """Model FLOP of one trained token."""
 
-    __slots__ = ("forward_visible", "full", "visible")
-
-    def __init__(self, visible: float, full: float, forward_visible: float) -> None:
-        self.visible = visible
-        self.full = full
-        self.forward_visible = forward_visible
+    visible: float
+    full: float
+    forward_visible: float
 
 
 @lru_cache(maxsize=1024)

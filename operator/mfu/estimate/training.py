@@ -42,8 +42,15 @@ _OPTIMIZER_BANDWIDTH_RATIO = 0.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
+    """The terms of a step.
+
+    `recomputed_ratio`: arithmetic repeated for recomputation, over one forward. `traffic_seconds`: memory traffic of element-wise work
+    and the optimizer at the data-sheet bandwidth.
+    """
+
     parts: tuple[Part, ...]
-    recomputed_ratio: float  # arithmetic repeated for recomputation, over one forward
+    recomputed_ratio: float
+    traffic_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -118,7 +125,12 @@ def training_step(
         Part(name="frameworkOverhead", seconds=base * (slowdown - 1.0), bound=Bound.HOST),
         Part(name="stragglers", seconds=base * slowdown * straggling, bound=Bound.COMMUNICATION),
     )
-    return Step(parts=tuple(part for part in parts if part.seconds != 0.0), recomputed_ratio=again_ratio)
+    return Step(
+        parts=tuple(part for part in parts if part.seconds != 0.0),
+        recomputed_ratio=again_ratio,
+        traffic_seconds=rounds * elementwise * known.memory_bandwidth_ratio / known.elementwise_factor
+        + (optimizer - known.optimizer_fixed_seconds) * _OPTIMIZER_BANDWIDTH_RATIO,
+    )
 
 
 def _recomputed(framework: Framework, layout: Layout, kernels: KernelSeconds) -> tuple[float, float]:

@@ -13,8 +13,10 @@ from mfu.judge.diagnosis import diagnose
 from mfu.judge.drift import UNTRACKED, track
 from mfu.judge.economics import cost
 from mfu.judge.policy import DriftRule, Policy
+from mfu.judge.question import Question
 from mfu.judge.recommend import recommend
 from mfu.judge.summary import summarize
+from mfu.judge.verdict import Verdict
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread
@@ -34,8 +36,8 @@ def _not_placed() -> Missing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """`previous`: the last assessment of the same object; its drift goes on, and its searched changes are used again while workload
-    and estimate are the same. `drift_state`: overrides the drift carried so far (after a restart). `search`: False leaves out
+    """`previous`: the last assessment of the same object; its drift goes on, and its verdict and searched changes are used again while
+    what they depend on is the same. `drift_state`: overrides the drift carried so far (after a restart). `search`: False leaves out
     recommendations and remedies.
     """
 
@@ -57,20 +59,23 @@ class Inputs:
 
 def assess(inputs: Inputs) -> Assessment:
     """Verdict, drift, diagnosis, recommendations, money and summary of one workload. Never raises for what is merely unknown."""
-    changes = _changes(inputs)
-    labels = {"namespace_labels": inputs.namespace_labels, "workload_labels": inputs.workload_labels}
-    verdict = decide(
-        inputs.workload,
-        inputs.estimate,
-        inputs.policies,
-        **labels,
+    question = Question(
+        workload=inputs.workload,
+        estimate=inputs.estimate,
+        policies=tuple(inputs.policies),
+        namespace_labels=inputs.namespace_labels,
+        workload_labels=inputs.workload_labels,
         skip_gate_reason=inputs.skip_gate_reason,
-        problems=inputs.problems,
+        problems=tuple(inputs.problems),
         link_domain_satisfied=inputs.link_domain_satisfied,
-        changes=lambda: changes,
+        search=inputs.search,
     )
+    changes = _changes(question, inputs.previous)
+    verdict = _verdict(question, changes, inputs.previous)
     money = _cost(inputs)
-    drift, state = _drift(inputs, drift_rule(inputs.policies, **labels))
+    drift, state = _drift(
+        inputs, drift_rule(inputs.policies, namespace_labels=inputs.namespace_labels, workload_labels=inputs.workload_labels)
+    )
     diagnosis = (
         () if isinstance(inputs.workload, Missing) else diagnose(inputs.workload, inputs.estimate, inputs.observation, inputs.spread)
     )
@@ -93,16 +98,32 @@ def assess(inputs: Inputs) -> Assessment:
         ),
         drift_state=state,
         changes=changes,
+        question=question,
     )
 
 
-def _changes(inputs: Inputs) -> tuple[Change, ...]:
-    if not inputs.search or isinstance(inputs.workload, Missing) or isinstance(inputs.estimate, Missing):
+def _changes(question: Question, previous: Assessment | None) -> tuple[Change, ...]:
+    if not question.search or isinstance(question.workload, Missing) or isinstance(question.estimate, Missing):
         return ()
-    before = inputs.previous
-    if before is not None and before.workload == inputs.workload and before.estimate == inputs.estimate:
-        return before.changes
-    return best_changes(inputs.workload, inputs.estimate, limit=_SEARCHED_CHANGES)
+    if previous is not None and previous.question is not None and question.has_changes_of(previous.question):
+        return previous.changes
+    return best_changes(question.workload, question.estimate, limit=_SEARCHED_CHANGES)
+
+
+def _verdict(question: Question, changes: tuple[Change, ...], previous: Assessment | None) -> Verdict:
+    if previous is not None and previous.question == question:
+        return previous.verdict
+    return decide(
+        question.workload,
+        question.estimate,
+        question.policies,
+        namespace_labels=question.namespace_labels,
+        workload_labels=question.workload_labels,
+        skip_gate_reason=question.skip_gate_reason,
+        problems=question.problems,
+        link_domain_satisfied=question.link_domain_satisfied,
+        changes=lambda: changes,
+    )
 
 
 def _cost(inputs: Inputs) -> Cost:

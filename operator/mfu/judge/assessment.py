@@ -6,6 +6,7 @@ from enum import StrEnum
 from mfu.estimate.result import Estimate
 from mfu.estimate.search import Change
 from mfu.estimate.workload import Workload
+from mfu.judge.question import Question
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 from mfu.observe.observation import Observation
@@ -96,3 +97,4 @@ class Assessment:
     summary: str  # one line for a person
     drift_state: DriftState = DriftState()
     changes: tuple[Change, ...] = ()  # every change that was found worthwhile, best first
+    question: Question | None = None  # what the verdict was asked of

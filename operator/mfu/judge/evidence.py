@@ -48,13 +48,8 @@ def losses(workload: Workload, estimate: Estimate, observation: Observation, spr
 def unmeasured(workload: Workload, estimate: Estimate, observation: Observation, spread: Spread | Missing) -> tuple[Cause, str]:
     """The cause that the evidence points to for what the measured ones leave over."""
     evidence = observation.evidence
-    degrees = workload.job.parallelism
-    if not isinstance(spread, Missing) and (spread.leaves or 1) > 1 and max(degrees.tensor, degrees.expert) > spread.link_domain:
-        widest = "tensor" if degrees.tensor >= degrees.expert else "expert"
-        return (
-            Cause.TOPOLOGY,
-            f"{widest} parallelism {max(degrees.tensor, degrees.expert)} communicates across {spread.leaves} leaf switches",
-        )
+    if not isinstance(spread, Missing) and spread.groups_inside is False:
+        return Cause.TOPOLOGY, spread.message
     if _cache_is_full(evidence):
         return Cause.CACHE_PRESSURE, _cache_text(evidence)
     if (evidence.memory_active_ratio or 0.0) >= _BUSY_MEMORY_RATIO and estimate.bound is not Bound.MEMORY:

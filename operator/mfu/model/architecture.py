@@ -22,6 +22,8 @@ __all__ = [
     "Mlp",
     "StateSpace",
     "StateSpaceKind",
+    "Tower",
+    "TowerProjection",
 ]
 
 
@@ -174,6 +176,7 @@ class Architecture:
     head_transform: bool = False  # a square linear layer with a norm before the head (BERT)
     encoder: "Architecture | None" = None
     encoder_tokens: int = 0
+    tower: "Tower | None" = None  # a vision tower, when image tokens are declared
     native_precision: str | None = None  # dtype or quantisation that the config states, as our precision name
     assumptions: tuple[str, ...] = field(default=())  # what reading the config had to assume
 
@@ -190,6 +193,27 @@ class Architecture:
     @property
     def has_experts(self) -> bool:
         return any(isinstance(part, Experts) for layer in self.layers for part in layer.feed_forward)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerProjection:
+    """A linear layer between a tower and the language model, one row for every `patches` of an image."""
+
+    inputs: int
+    outputs: int
+    patches: int = 1
+    bias: bool = True
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tower:
+    """A vision encoder and its way into the language model, for `images` images of `patches` patches in every sequence."""
+
+    encoder: Architecture
+    images: int
+    patches: int
+    projections: tuple[TowerProjection, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from mfu.errors import IntentError
-from mfu.model.architecture import Adapter, Architecture, Layer
+from mfu.model.architecture import Adapter, Architecture, Layer, Tower
 from mfu.model.feeding import feeding
 from mfu.model.mixing import mixing
 from mfu.model.operations import AttentionCore, Elementwise, ExpertLinear, Linear, Lookup, Module, Operation, Scan, Split
@@ -27,6 +27,8 @@ def operations(architecture: Architecture, adapter: Adapter | None = None, *, pr
 @lru_cache(maxsize=512)
 def _operations(architecture: Architecture, adapter: Adapter | None, predict_ahead: bool) -> tuple[Operation, ...]:
     found: list[Operation] = []
+    if architecture.tower is not None:
+        found += _tower(architecture.tower, frozen=adapter is not None)
     if architecture.encoder is not None:
         found += _encoder(architecture.encoder, architecture.encoder_tokens, adapter)
     found += _embedding(architecture, shared=architecture.encoder is not None and architecture.encoder.vocabulary > 0)
@@ -174,6 +176,36 @@ def _encoder(encoder: Architecture, tokens: int, adapter: Adapter | None) -> lis
         found += _layer(layer, encoder.hidden, adapter, encoder_tokens=tokens, on_encoder=True)
     final = _norm("encoder_final_norm", 2.0 * encoder.hidden, encoder.extra_parameters)
     return [*found, replace(final, runs_on_encoder=True, encoder_tokens=tokens)]
+
+
+def _tower(tower: Tower, *, frozen: bool) -> list[Operation]:
+    """The vision tower over all patches of a sequence, attention within each image, and the projections behind it."""
+    tokens = tower.images * tower.patches
+    found: list[Operation] = []
+    for operation in _encoder(tower.encoder, tokens, None):
+        match operation:
+            case AttentionCore():
+                found.append(replace(operation, module=Module.VISION, encoder_tokens=tower.patches, count=operation.count * tower.images))
+            case Linear():
+                found.append(replace(operation, module=Module.VISION, frozen=frozen))
+            case _:
+                found.append(replace(operation, module=Module.VISION))
+    for number, projection in enumerate(tower.projections):
+        found.append(
+            Linear(
+                name=f"vision_projection_{number}",
+                module=Module.VISION,
+                inputs=projection.inputs,
+                outputs=projection.outputs,
+                split=Split.REPLICATED,
+                bias=projection.bias,
+                count=projection.count,
+                frozen=frozen,
+                runs_on_encoder=True,
+                encoder_tokens=tokens // projection.patches,
+            )
+        )
+    return found
 
 
 def _predict_ahead(architecture: Architecture, adapter: Adapter | None) -> list[Operation]:

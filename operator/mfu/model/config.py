@@ -10,7 +10,8 @@ from mfu.model.precision import native_precision
 from mfu.model.read_blocks import block_decoder
 from mfu.model.read_decoder import decoder, require_sizes
 from mfu.model.read_encoder import ENCODERS, encoder_model
-from mfu.model.traits import Traits, traits_of
+from mfu.model.read_vision import vision_tower
+from mfu.model.traits import NormKind, Traits, traits_of
 
 __all__ = ["read_config"]
 
@@ -35,23 +36,26 @@ _NOT_MODELLED = {
 _ALIASES = {"deepseek_ref": "deepseek_v4", "minimaxm2": "minimax_m2", "qwen3_5": "qwen3_5_text", "qwen3_5_moe": "qwen3_5_moe_text"}
 
 
-def read_config(config: Mapping[str, object], *, encoder_tokens: int | None = None) -> Architecture:
+def read_config(config: Mapping[str, object], *, encoder_tokens: int | None = None, image_tokens: int = 0) -> Architecture:
     """The architecture that a config.json states.
 
     A `model_type` that is not known but has a decoder's usual keys is read as a pre-norm decoder, and `assumptions` says so.
-    `encoder_tokens` is the length of an encoder-decoder's input.
+    `encoder_tokens` is the length of an encoder-decoder's input; `image_tokens` are those of a sequence that come from an image: they add
+    the vision tower, which is otherwise left out and named in `assumptions`.
 
     Raises `ConfigError`: `path` is the key (dotted, inside nested objects), the message what is wrong with it.
     """
     if not isinstance(config, Mapping):
         raise ConfigError("", f"a config.json is an object, not {shown(config)}")
     top = Keys(values=config)
-    keys, notes = _text_part(top)
+    keys, notes = _text_part(top, image_tokens)
     family = _family(keys, top)
     for name, mechanism in _NOT_MODELLED.items():
         if keys.has(name):
             raise ConfigError(keys.path + name, f"says that the model uses {mechanism}, which cannot be counted yet")
-    return replace(_architecture(keys, top, family, encoder_tokens, notes), native_precision=native_precision(keys, top))
+    architecture = _architecture(keys, top, family, encoder_tokens, notes)
+    tower = vision_tower(top, architecture.hidden, image_tokens) if image_tokens else None
+    return replace(architecture, native_precision=native_precision(keys, top), tower=tower)
 
 
 def _architecture(keys: Keys, top: Keys, family: str, encoder_tokens: int | None, notes: tuple[str, ...]) -> Architecture:
@@ -72,7 +76,7 @@ def _architecture(keys: Keys, top: Keys, family: str, encoder_tokens: int | None
     return decoder(keys, traits, family, tied=tied, assumptions=notes)
 
 
-def _text_part(top: Keys) -> tuple[Keys, tuple[str, ...]]:
+def _text_part(top: Keys, image_tokens: int) -> tuple[Keys, tuple[str, ...]]:
     """The keys of the language model, and a note about the towers beside it that are not counted."""
     keys = top
     for _ in range(3):
@@ -80,7 +84,7 @@ def _text_part(top: Keys) -> tuple[Keys, tuple[str, ...]]:
         if inner is None:
             break
         keys = inner
-    towers = [name for name in _OTHER_TOWERS if top.has(name)]
+    towers = [name for name in _OTHER_TOWERS if top.has(name) and not (image_tokens and name == "vision_config")]
     if keys is not top and not keys.has(*LAYERS, "layers_block_type") and top.has(*LAYERS):
         keys = top
     if towers:
@@ -94,12 +98,25 @@ def _family(keys: Keys, top: Keys) -> str:
 
 
 def _assumed_traits(keys: Keys, family: str) -> tuple[Traits, tuple[str, ...]]:
+    """What an unknown family is taken for, by the keys it has. Raises `ConfigError` where it does not look like a decoder."""
+    if keys.flag("is_encoder_decoder") or keys.has("type_vocab_size") or _is_masked(keys.raw("architectures")):
+        raise ConfigError(
+            keys.path + "model_type", f"{shown(family)} is not known, and its keys are not those of a decoder-only language model"
+        )
     activation = keys.text("hidden_act", "hidden_activation", "mlp_hidden_act", "activation_function")
-    gated = activation not in _PLAIN_ACTIVATIONS
-    network = "gated (three matrices)" if gated else "plain (two matrices)"
+    layer_norm = keys.has("layer_norm_eps", "layer_norm_epsilon") and not keys.has("rms_norm_eps", "norm_eps")
+    gated = activation not in _PLAIN_ACTIVATIONS and not (layer_norm and activation == "gelu")
+    norm = NormKind.LAYER if layer_norm else NormKind.RMS
+    biased = layer_norm and not gated
+    traits = Traits(gated=gated, norm=norm, qkv_bias=biased, output_bias=biased, mlp_bias=biased)
     what = "mixture-of-experts" if keys.has(*EXPERTS) else "dense"
     assumption = (
-        f"model_type {shown(family)} is not known; counted from its keys as a pre-norm {what} decoder with a {network} feed-forward "
-        "network, RMS norms and biases only where the config states them"
+        f"model_type {shown(family)} is not known; counted from its keys as a pre-norm {what} decoder with "
+        f"{'layer' if layer_norm else 'RMS'} norms, a feed-forward network of {'three matrices (gated)' if gated else 'two matrices'}, "
+        f"and {'biases' if biased else 'biases only where the config states them'}"
     )
-    return Traits(gated=gated), (assumption,)
+    return traits, (assumption,)
+
+
+def _is_masked(classes: object) -> bool:
+    return isinstance(classes, list) and any(isinstance(name, str) and "MaskedLM" in name for name in classes)

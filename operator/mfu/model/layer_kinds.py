@@ -148,7 +148,7 @@ def _mixer_kinds(keys: Keys, traits: Traits, family: str, layers: int) -> tuple[
     if family == "llama4_text":
         return _chunked_kinds(keys, layers)
     if family == "gpt_neo":
-        return tuple(sliding if i % 2 else full for i in range(layers))
+        return _repeated_kinds(keys, layers)
     return _windowed_kinds(keys, traits, layers)
 
 
@@ -175,6 +175,22 @@ def _windowed_kinds(keys: Keys, traits: Traits, layers: int) -> tuple[MixerKind,
                 return (full,) * layers
             first = keys.integer("max_window_layers", default=0, low=0)
             return tuple(sliding if i >= first else full for i in range(layers))
+
+
+def _repeated_kinds(keys: Keys, layers: int) -> tuple[MixerKind, ...]:
+    """GPT-Neo: `attention_types` lists [[kinds], times] pairs; local layers are windowed. Absent, the two kinds alternate."""
+    name = keys.path + "attention_types"
+    stated = keys.raw("attention_types")
+    kinds: list[MixerKind] = []
+    for pair in stated if isinstance(stated, list | tuple) else [[["global", "local"], layers]]:
+        match pair:
+            case [[*items], int() as times] if items and 0 < times <= MAX_LAYERS:
+                kinds += [_type(keys, item) for item in items[:layers]] * times
+            case _:
+                raise ConfigError(name, f"must list pairs of kinds and a number of times, not {shown(pair)}")
+        if len(kinds) >= layers:
+            return tuple(kinds[:layers])
+    raise ConfigError(name, f"names {len(kinds)} layers, but there are {layers}")
 
 
 def _chunked_kinds(keys: Keys, layers: int) -> tuple[MixerKind, ...]:

@@ -41,6 +41,7 @@ class Module(StrEnum):
     HEAD = "head"
     PREDICT_AHEAD = "predictAhead"
     ADAPTER = "adapter"
+    VISION = "vision"
 
 
 class Split(StrEnum):

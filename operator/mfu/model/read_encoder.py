@@ -8,7 +8,7 @@ from mfu.model.keys import HEADS, HIDDEN, LAYERS, MAX_LAYERS, VOCABULARY, Keys
 
 __all__ = ["ENCODERS", "encoder_model"]
 
-_BERT = ("bert", "roberta", "xlm-roberta", "camembert", "electra")
+_BERT = ("bert", "roberta", "xlm-roberta", "camembert")
 _T5 = ("t5", "mt5", "umt5")
 _VIT = ("vit", "deit")
 _SPEECH = ("whisper",)

@@ -69,14 +69,16 @@ def experts(keys: Keys, traits: Traits, family: str) -> Experts:
 
 
 def _shared(keys: Keys, traits: Traits, family: str, width: int) -> Mlp | None:
-    count = keys.integer(*_SHARED_COUNT, default=0, low=0, high=2**10)
+    """The shared experts as one network. Widths stated outright are of all of them together, but for Step's `share_expert_dim`."""
+    by_class = 1 if family == "hunyuan_v1_moe" else 0  # it has a shared network even when the config does not speak of one
+    count = keys.integer(*_SHARED_COUNT, default=by_class, low=0, high=2**10)
     stated = keys.integer(*_SHARED_WIDTH, default=0, low=0)
     if family == "llama4_text":  # one shared expert as wide as a routed one, in the class itself
         stated = width
-    elif family == "hunyuan_v1_moe" and count:
+    elif family == "hunyuan_v1_moe":
         stated = keys.integer(*FEED_FORWARD) * count
     elif not stated:
         stated = count * width
-    elif keys.has("share_expert_dim", "moe_shared_expert_intermediate_size"):
+    elif keys.has("share_expert_dim"):
         stated *= max(1, count)
     return Mlp(intermediate=stated, gated=traits.gated) if stated else None

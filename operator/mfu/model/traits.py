@@ -7,7 +7,7 @@ structure only; every size comes from the config. Keys in the config win over th
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-__all__ = ["NormKind", "QueryKeyNorm", "Traits", "Windows", "known_families", "traits_of"]
+__all__ = ["NormKind", "QueryKeyNorm", "Traits", "Windows", "traits_of"]
 
 
 class NormKind(StrEnum):
@@ -85,6 +85,7 @@ _GRANITE = Traits(bias_key_covers_output=True, windows=Windows.NONE)
 _FAMILIES: dict[str, Traits] = {
     "llama": _LLAMA,
     "llama4_text": replace(_LLAMA, stated_query_key_norm=QueryKeyNorm.NONE),  # it normalises without weights
+    "llava": _LLAMA,
     "mllama_text_model": _LLAMA,
     "mistral": Traits(windows=Windows.ALL, bias_keys=()),
     "ministral": Traits(windows=Windows.ALL, bias_keys=()),
@@ -184,7 +185,3 @@ _FAMILIES: dict[str, Traits] = {
 def traits_of(family: str) -> Traits | None:
     """Defaults of a `model_type`; None when the family is not known."""
     return _FAMILIES.get(family)
-
-
-def known_families() -> tuple[str, ...]:
-    return tuple(sorted(_FAMILIES))
