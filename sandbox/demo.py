@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sandbox.controlplane import ControlPlane, start_control_plane
 from sandbox.errors import SandboxError
-from sandbox.fleet import create_nodes
+from sandbox.fleet import Pool, create_nodes
 from sandbox.installation import RULES, Installation, install
 from sandbox.monitoring import Alertmanager, Prometheus, ScrapeJob, TargetGroup, start_alertmanager, start_prometheus
 from sandbox.ports import LOOPBACK, free_ports
@@ -60,10 +60,13 @@ class Stage:
         return done.stdout
 
 
-def raise_stage(supervisor: Supervisor, tools: Tools) -> Stage:
-    """Starts control plane, fleet, simulator, monitoring and the operator under `supervisor`; nothing is declared yet."""
+def raise_stage(supervisor: Supervisor, tools: Tools, pools: tuple[Pool, ...] | None = None) -> Stage:
+    """Starts control plane, fleet, simulator, monitoring and the operator under `supervisor`; nothing is declared yet.
+
+    `pools`: another fleet than the one of `data/fleet.yaml`.
+    """
     plane = start_control_plane(supervisor, tools)
-    nodes = create_nodes(plane)
+    nodes = create_nodes(plane, pools)
     _say(f"{nodes} nodes are Ready at {plane.server}")
 
     (simulator_port,) = free_ports(1)

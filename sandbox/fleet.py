@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from sandbox.cluster import Cluster
-from sandbox.controlplane import NODE_SELECTOR
+from sandbox.controlplane import NODE_SELECTOR, ControlPlane
 
 __all__ = ["FLEET", "Pool", "create_nodes", "node_manifests", "read_pools"]
 
 FLEET = Path(__file__).resolve().parent / "data" / "fleet.yaml"
 HOST = {"cpu": "192", "memory": "2Ti", "ephemeral-storage": "10Ti", "pods": "110"}
+READY_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +70,21 @@ def node_manifests(pools: tuple[Pool, ...]) -> Iterator[dict[str, object]]:
             }
 
 
-def create_nodes(cluster: Cluster, pools: tuple[Pool, ...] | None = None, *, ready_seconds: float = 90.0) -> int:
-    """Creates the nodes and returns how many when all are Ready and schedulable."""
+def create_nodes(plane: ControlPlane, pools: tuple[Pool, ...] | None = None) -> int:
+    """Creates the nodes and returns how many when all are Ready and the scheduler may use them."""
     manifests = list(node_manifests(pools or read_pools()))
-    cluster.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
-    cluster.kubectl("wait", "node", "--all", "--for=condition=Ready", f"--timeout={ready_seconds:.0f}s", seconds=ready_seconds + 10)
+    plane.kubectl("create", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests}))
+    plane.supervisor.wait_until(
+        "all nodes are Ready", lambda: _all_usable(plane, len(manifests)), seconds=READY_SECONDS, interval_seconds=0.5
+    )
     return len(manifests)
+
+
+def _all_usable(plane: ControlPlane, count: int) -> bool:
+    # One list a round: `kubectl wait node --all` asks for each node by itself and throttles itself to many seconds.
+    nodes = plane.get("nodes")["items"]
+    return len(nodes) >= count and all(not node["spec"].get("taints") and _is_ready(node) for node in nodes)
+
+
+def _is_ready(node: Mapping[str, Any]) -> bool:
+    return any(condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"].get("conditions", ()))

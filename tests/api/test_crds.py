@@ -1,5 +1,8 @@
 import copy
 import json
+import math
+import random
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +11,7 @@ import pytest
 import yaml
 
 from mfu.api.crds import KINDS, crd_files, custom_resource_definitions
+from mfu.api.validate import problems
 from sandbox.cluster import CommandFailed
 from sandbox.controlplane import ControlPlane
 from tests.api.objects import ABSENT, BROKEN, GOOD, Broken
@@ -130,6 +134,42 @@ def test_the_api_server_refuses_a_broken_object_with_a_message_for_a_person(serv
 )
 def test_what_needs_the_model_is_left_to_the_validator(served: ControlPlane, namespace: str, case: Broken) -> None:
     served.kubectl("create", "--dry-run=server", "-f", "-", stdin=_in(case.body(), namespace))
+
+
+def _drawn(draw: random.Random, number: int) -> dict[str, Any]:
+    """A workload with degrees that fit together about as often as not; some are left out."""
+    kind = draw.choice(["training", "inference"])
+    body = copy.deepcopy(GOOD[kind])
+    body["metadata"] = {"name": f"drawn-{number}"}
+    body["spec"]["model"] = {"configMapRef": {"name": "llama"}}  # what a model allows is not the server's business
+    names = (
+        ["tensor", "pipeline", "data", "context", "expert", "expertTensor"]
+        if kind == "training"
+        else ["tensor", "pipeline", "data", "expert"]
+    )
+    degrees = {name: draw.choice([1, 1, 2, 3, 4, 8]) for name in names if draw.random() < 0.7}
+    product = math.prod(value for name, value in degrees.items() if not name.startswith("expert"))
+    body["spec"]["accelerators"] = {"count": product * draw.choice([1, 1, 1, 2, 3])} if draw.random() < 0.8 else {}
+    body["spec"][kind] = {**body["spec"][kind], "parallelism": degrees}
+    if kind == "training":
+        body["spec"][kind] |= {"globalBatchSize": 10_000, "sequenceLength": 24 * 4096}
+    return body
+
+
+@pytest.mark.cluster
+def test_the_rules_of_the_crd_and_the_validator_agree_on_what_fits_together(served: ControlPlane, namespace: str) -> None:
+    draw = random.Random(7)
+    bodies = [_drawn(draw, number) for number in range(200)]
+    manifest = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
+    try:
+        accepted = served.kubectl("create", "--dry-run=server", "-n", namespace, "-o", "name", "-f", "-", stdin=manifest)
+    except CommandFailed as refusal:
+        said = refusal.stderr
+    else:
+        pytest.fail(f"the server takes all of them: {accepted[:200]}")
+    refused = {int(number) for number in re.findall(r'"drawn-(\d+)" is invalid', said)}
+    assert refused == {number for number, body in enumerate(bodies) if problems(body)}
+    assert 40 < len(refused) < 160
 
 
 @pytest.mark.cluster

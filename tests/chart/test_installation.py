@@ -88,7 +88,7 @@ class Tenant:
 def installed(own_cluster: ControlPlane) -> ControlPlane:
     # Helm takes over no CRDs that somebody else applied.
     own_cluster.kubectl("delete", "crd", "--all", "--wait=true")
-    own_cluster.helm("install", *RELEASE, "--create-namespace", *OUTSIDE)
+    own_cluster.helm("install", *RELEASE, "--create-namespace", *OUTSIDE, "--set", "gating.breakGlass.groups={gpu-oncall,system:masters}")
     wait_for_policies(own_cluster)
     return own_cluster
 
@@ -281,6 +281,24 @@ def test_the_self_restraint_binds_nobody_else(tenant):
     tenant.create(job("train", labels=LABELLED))
     tenant.plane.kubectl("patch", "job", "train", "-n", tenant.namespace, "--type", "merge", "-p", '{"spec":{"parallelism":2}}')
     assert tenant.get("job", "train")["spec"]["parallelism"] == 2
+
+
+def test_only_members_of_the_named_groups_may_break_the_glass(tenant):
+    tenant.plane.kubectl(
+        "create", "rolebinding", "editors", "-n", tenant.namespace, "--clusterrole=edit", "--group=research", "--group=gpu-oncall"
+    )
+    tenant.create(job("train", labels=LABELLED))
+    annotate = ("annotate", "job", "train", "-n", tenant.namespace, "mfu.dev/skip-gate=now", "--as=ada")
+    with pytest.raises(CommandFailed) as refusal:
+        tenant.plane.kubectl(*annotate, "--as-group=research")
+    assert "is for members of gpu-oncall, system:masters" in refusal.value.stderr
+    tenant.plane.kubectl(*annotate, "--as-group=gpu-oncall")
+    # Who may not set it may still change everything else of an object that has it.
+    tenant.plane.kubectl("label", "job", "train", "-n", tenant.namespace, "team=a", "--as=ada", "--as-group=research")
+    body = json.dumps(pod("serve", labels=LABELLED, annotations={"mfu.dev/skip-gate": "now"}))
+    with pytest.raises(CommandFailed) as refusal:
+        tenant.plane.kubectl("create", "-n", tenant.namespace, "-f", "-", "--as=ada", "--as-group=research", stdin=body)
+    assert "is for members of gpu-oncall" in refusal.value.stderr
 
 
 def test_who_may_edit_a_namespace_may_declare_workloads_there_and_no_more(tenant):

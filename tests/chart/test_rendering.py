@@ -235,6 +235,14 @@ def test_admission_policies_are_rendered_only_where_the_cluster_serves_them(char
     assert [body["metadata"]["name"] for body in jobs_only] == ["mfu-operator-gate-jobs"]
 
 
+def test_breaking_the_glass_is_limited_to_groups_when_groups_are_named(chart):
+    def names(values: dict[str, Any]) -> set[str]:
+        return {body["metadata"]["name"] for body in of_kind(chart.render(values), "ValidatingAdmissionPolicy")}
+
+    assert "mfu-operator-break-glass" not in names({})
+    assert "mfu-operator-break-glass" in names({"gating": {"breakGlass": {"groups": ["gpu-oncall"]}}})
+
+
 def test_what_is_held_is_released_at_uninstall_and_when_gating_is_turned_off(chart):
     def events(values: dict[str, Any]) -> set[str]:
         objects = chart.render(values)

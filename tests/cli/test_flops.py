@@ -91,10 +91,21 @@ def test_the_sums_by_module_add_up(config: Path, capsys: pytest.CaptureFixture[s
 def test_other_conventions_stand_beside_ours_with_their_difference(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "--config", config, "--compare")
     found = {one["name"]: one for one in out["conventions"]}
-    assert list(found) == ["visible", "full", "6ND", "6ND active", "PaLM", "Megatron", "vLLM"]
+    assert list(found) == ["visible", "full", "HFU selective", "HFU full", "6ND", "6ND active", "PaLM", "Megatron", "vLLM"]
     assert found["visible"]["forward"] == out["forward"]["totalVisible"]
     difference = found["full"]["forward"] / found["visible"]["forward"] - 1
     assert found["full"]["differencePercent"] == pytest.approx(100 * difference, abs=0.01)
+
+
+def test_speculative_decoding_keeps_useful_work_apart(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--config", config, "--sequence", 50, "--speculative-tokens", 3, "--acceptance-rate", 0.5, "--draft-config", config)
+    out = printed(capsys, *options)["speculative"]
+    assert out["tokensPerStep"] == 1.875
+    assert out["usefulFlopsPerToken"] == 2 * (2 * LAYER + 64 * 128) + 2 * 51 * 4 * 4 * 16
+    assert out["rejectedFlopsPerToken"] > out["usefulFlopsPerToken"]
+    assert out["draftFlopsPerToken"] > 0
+    assert flops(*options) == 0
+    assert "keeps 1.88 tokens a step" in capsys.readouterr().out
 
 
 def test_a_config_is_read_from_standard_input(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +164,8 @@ def test_a_config_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, con
         pytest.param(("--batch", 0), "--batch: must be from 1", id="no sequence"),
         pytest.param(("--sequence", -5), "--sequence: must be from 1", id="negative tokens"),
         pytest.param(("--past", 2**50), "--past: must be from 0 to", id="absurd cache"),
+        pytest.param(("--speculative-tokens", 99), "--speculative-tokens: must be from 0 to 64", id="absurd guessing"),
+        pytest.param(("--speculative-tokens", 2, "--acceptance-rate", 1.5), "--acceptance-rate: must be from 0 to 1", id="absurd luck"),
         pytest.param(("--lora-rank", -1), "--lora-rank: must be from 0", id="negative rank"),
         pytest.param(("--lora-rank", 4, "--lora-targets", "nose"), "'nose' names no linear layer", id="an unknown layer"),
     ],

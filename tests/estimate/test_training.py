@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mfu.estimate.estimator import estimate
@@ -72,6 +72,17 @@ def test_ratios_stay_between_0_and_1_and_terms_add_up_to_the_step(training: Work
 @given(
     chosen=degrees,
     gain=st.fixed_dictionaries({name: st.sampled_from([1.0, 1.3, 4.0]) for name in ("compute", "memory", "link", "network")}),
+)
+@example(  # bound by the host: faster kernels must not shrink the time in which communication hides
+    chosen={
+        "model": "mixtral",
+        "device": "b200-sxm-180gb",
+        "tensor": 8,
+        "pipeline": 1,
+        "sharding": Sharding.ZERO3,
+        "recompute": Recompute.NONE,
+    },
+    gain={"compute": 4.0},
 )
 def test_a_faster_device_is_never_slower(training: Workloads, chosen: dict[str, object], gain: dict[str, float]) -> None:
     device = accelerator(str(chosen["device"]))

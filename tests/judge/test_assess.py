@@ -67,6 +67,8 @@ def test_the_search_runs_once_while_nothing_changes(monkeypatch: pytest.MonkeyPa
     first = assess(look)
     second = assess(replace(look, now=NOW + 30, previous=first))
     assert (len(searched), second.verdict is first.verdict) == (1, True)
+    released = replace(second, verdict=replace(second.verdict, decision=Decision.ADMITTED))
+    assert assess(replace(look, previous=released)).verdict is first.verdict, "what became of the pods is not the policies' answer"
     other = assess(replace(look, policies=(replace(policy, mode=Mode.WARN),), previous=second))
     assert (len(searched), other.verdict.decision) == (1, Decision.WARNED)
     assess(replace(look, workload=training(tensor=4), previous=other))
@@ -102,6 +104,22 @@ def test_fewer_requests_than_declared_are_no_drift_but_a_diagnosis() -> None:
     assert found.drift == Drift(ratio=pytest.approx(0.0), drifting=False, since_seconds=None, baseline="ExpectedAtLoad")
     assert found.diagnosis[0].cause is Cause.SMALL_BATCH
     assert found.diagnosis[0].share_ratio == pytest.approx(1.0, abs=0.05)
+    assert "inference.concurrency" not in [each.field_path for each in found.recommendations]
+
+
+def test_replicas_without_enough_requests_are_told_to_become_fewer() -> None:
+    job = inference(concurrency=64)
+    whole = estimator.estimate(job)
+    assert isinstance(whole, Estimate)
+    evidence = Evidence(running_requests=20.0, waiting_requests=0.0, busy_ratio=0.97)
+    look = Inputs(workload=job, estimate=whole, now=NOW, observation=observed(whole.mfu_ratio / 3, accelerators=6, evidence=evidence))
+    first = assess(look).recommendations[0]
+    # 6 × 20 requests are two replicas' worth of 64: 60 for each.
+    assert (first.field_path, first.old, first.new) == ("replicas", "6", "2")
+    assert first.saves_dollars_per_hour == pytest.approx(6 * 3.0 * (1 - 2 / 6))
+    assert first.expected_mfu_ratio == pytest.approx(whole.mfu_ratio, rel=0.1)
+    alone = replace(look, observation=observed(whole.mfu_ratio / 3, accelerators=1, evidence=evidence))
+    assert all(each.field_path != "replicas" for each in assess(alone).recommendations)
 
 
 @pytest.mark.parametrize("reason", [Reason.UNKNOWN_MODEL, Reason.UNKNOWN_ACCELERATOR, Reason.INTENT_INVALID, Reason.UNSUPPORTED_PRECISION])

@@ -172,6 +172,14 @@ def test_two_causes_share_the_gap_by_what_each_takes() -> None:
     assert "n7" in found[1].evidence and "40%" in found[0].evidence
 
 
+def test_what_is_left_within_the_expectations_own_doubt_has_no_cause() -> None:
+    evidence = Evidence(data_wait_ratio=0.44)
+    found = diagnose(training(), estimate(0.4, low=0.36), observed(0.4 * 0.56 * 0.93, evidence=evidence), NO_SPREAD)
+    assert [share.cause for share in found] == [Cause.DATA_STARVATION]
+    more = diagnose(training(), estimate(0.4, low=0.36), observed(0.4 * 0.56 * 0.5, evidence=evidence), NO_SPREAD)
+    assert [share.cause for share in more] == [Cause.UNEXPLAINED, Cause.DATA_STARVATION]
+
+
 def test_while_nothing_is_observed_the_expectations_own_terms_are_the_causes() -> None:
     job = training(tensor=8, pipeline=4)
     found = diagnose(job, expected(job), unknown(Reason.NOT_RUNNING), NO_SPREAD)

@@ -54,9 +54,14 @@ def test_the_language_model_of_a_multimodal_config_is_read_and_its_towers_are_na
     assert nested.assumptions == ("only the language model is counted; left out: vision_config",)
 
 
-def test_tying_stated_only_at_the_top_holds_for_the_nested_model() -> None:
-    assert read_config({"text_config": LLAMA, "tie_word_embeddings": True}).tied_embeddings
-    assert not read_config({"text_config": LLAMA | {"tie_word_embeddings": False}, "tie_word_embeddings": True}).tied_embeddings
+@pytest.mark.parametrize(
+    ("top", "nested", "tied"),
+    [(True, None, True), (None, True, True), (False, True, False), (None, None, False)],
+    ids=["only the whole model says", "only the language model says", "the whole model overrules", "nobody says"],
+)
+def test_the_whole_model_says_whether_embeddings_are_tied(top: bool | None, nested: bool | None, tied: bool) -> None:
+    config = {"text_config": LLAMA | {"tie_word_embeddings": nested}, "tie_word_embeddings": top}
+    assert read_config(config).tied_embeddings is tied
 
 
 @pytest.mark.parametrize(

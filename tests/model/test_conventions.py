@@ -51,3 +51,11 @@ def test_the_first_counting_is_our_own_and_differs_by_nothing() -> None:
     assert listed[0].name == "visible"
     assert listed[0].difference_to(listed[0]) == 0.0
     assert listed[1].forward > listed[0].forward
+
+
+def test_hardware_flops_add_what_the_backward_pass_computes_again() -> None:
+    found = countings("llama-2-7b", Pass(batch=1, new_tokens=2048))
+    forward = found["visible"].forward
+    attention, head = 2 * 2048 * 2049 // 2 * 32 * 2 * 128 * 32, 2 * 2048 * 4096 * 32000
+    assert found["HFU selective"].training - found["visible"].training == attention
+    assert found["HFU full"].training - found["visible"].training == forward - head

@@ -20,7 +20,7 @@ def answer(promql: str) -> list[Sample]:
     if "rate(mfu_training_tokens_total" in promql:
         return [sample("tokens", 9.0, **HOME)]
     if "rate(team_tokens_total" in promql:
-        return [sample("tokens team_tokens_total", 11.0, **HOME)]
+        return [sample("tokens 0", 11.0, **HOME)]
     if "PIPE_TENSOR" in promql:
         return [sample("tensorActive", 0.5, UUID="GPU-1", Hostname="n", **HOME)]
     return []
@@ -66,13 +66,15 @@ def test_an_empty_store_is_no_problem() -> None:
 
 
 def test_declared_counters_are_bounded_and_the_rest_is_named() -> None:
-    many = [TrainingCounters(tokens_metric=f"team_{number:02d}_tokens_total", steps_metric="x" * 120) for number in range(40)]
+    many = [
+        TrainingCounters(tokens_metric=f"team_{number:02d}_tokens_total_".ljust(128, "x"), steps_metric="x" * 128) for number in range(40)
+    ]
     metrics = FakeMetrics(answer)
     read = read_snapshot(metrics, now=NOW, training_counters=many)
     assert read.queries <= 15
     assert len(read.declared) == MAX_DECLARED_COUNTERS
     assert read.problem is not None and read.problem.reason is Reason.TELEMETRY_UNSUPPORTED
-    assert f"team_{MAX_DECLARED_COUNTERS:02d}_tokens_total" in read.problem.message
+    assert f"team_{MAX_DECLARED_COUNTERS:02d}_tokens_total_" in read.problem.message
 
 
 def test_a_name_that_is_declared_twice_is_asked_once() -> None:

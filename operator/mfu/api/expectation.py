@@ -16,7 +16,7 @@ def expected_status(estimate: Estimate | Missing) -> dict[str, Any]:
     """The `expected` of the status; an expectation that is not known says why in `message`."""
     if isinstance(estimate, Missing):
         return {"mfu": "unknown", "message": clipped(f"unknown: {estimate.message}")}
-    return {
+    rendered = {
         "mfu": percent(estimate.mfu_ratio),
         "low": percent(estimate.interval.low_ratio),
         "high": percent(estimate.interval.high_ratio),
@@ -31,6 +31,7 @@ def expected_status(estimate: Estimate | Missing) -> dict[str, Any]:
         "assumptions": [clipped(text) for text in estimate.assumptions[:_MOST_LINES]],
         **_rates(estimate.rates),
     }
+    return {key: value for key, value in rendered.items() if value != []}
 
 
 def clipped(text: str) -> str:
@@ -53,7 +54,11 @@ def _memory(memory: MemoryFit) -> dict[str, Any]:
 def _terms(estimate: Estimate) -> list[str]:
     total = estimate.step_seconds
     terms = sorted((term for term in estimate.terms if term.seconds > 0), key=lambda term: -term.seconds)
-    return [f"{term.name} {100.0 * term.seconds / total:.0f}% ({seconds_text(term.seconds)})" for term in terms[:_MOST_LINES]]
+    return [f"{term.name} {_share(term.seconds / total)} ({seconds_text(term.seconds)})" for term in terms[:_MOST_LINES]]
+
+
+def _share(ratio: float) -> str:
+    return f"{100.0 * ratio:.0f}%" if ratio >= 0.01 else "<1%"
 
 
 def _rates(rates: TrainingRates | ServingRates) -> dict[str, Any]:

@@ -32,9 +32,12 @@ _ALL = _product(_TRAINING, "tensor", "pipeline", "data", "context")
 _FIXED = _product(_TRAINING, "tensor", "pipeline", "context")
 _MESH = _product(_TRAINING, "tensor", "data", "context")
 _EXPERTS = f"({_product(_TRAINING, 'expert', 'expertTensor')})"
+_STAGE = f"{_COUNT} / {_TRAINING}.?pipeline.orValue(1)"  # accelerators of one stage: the mesh where data is derived
 _SERVING_FIXED = _product(_INFERENCE, "tensor", "pipeline")
 _SERVING_DATA = f"({_INFERENCE}.?data.orValue(1) == 0 ? 1 : {_INFERENCE}.?data.orValue(1))"
 _SERVING_EXPERT = f"({_INFERENCE}.?expert.orValue(1) == 0 ? 1 : {_INFERENCE}.?expert.orValue(1))"
+_SERVING_MESH = f"{_INFERENCE}.?tensor.orValue(1) * {_SERVING_DATA}"
+_SERVING_STAGE = f"{_COUNT} / {_INFERENCE}.?pipeline.orValue(1)"
 _HAS_DATA = f"{_TRAINING}.?data.hasValue()"
 _SERVES_DATA = f"{_INFERENCE}.?data.hasValue()"
 
@@ -53,7 +56,7 @@ SPEC_RULES: list[JsonValue] = [
         "give accelerators.count (or training.parallelism.data, from which it follows)",
     ),
     cel(
-        _when(_all_of("has(self.training)", _HAS_DATA), f"({_MESH}) % {_EXPERTS} == 0"),
+        _when(_all_of("has(self.training)", f"({_HAS_DATA} || {_HAS_COUNT})"), f"({_HAS_DATA} ? {_MESH} : {_STAGE}) % {_EXPERTS} == 0"),
         "training.parallelism: expert × expertTensor must divide tensor × data × context",
     ),
     cel(
@@ -66,8 +69,8 @@ SPEC_RULES: list[JsonValue] = [
     ),
     cel(
         _when(
-            _all_of("has(self.inference)", f"({_SERVES_DATA} || !{_HAS_COUNT})"),
-            f"({_INFERENCE}.?tensor.orValue(1) * {_SERVING_DATA}) % {_SERVING_EXPERT} == 0",
+            "has(self.inference)",
+            f"({_SERVES_DATA} || !{_HAS_COUNT} ? {_SERVING_MESH} : {_SERVING_STAGE}) % {_SERVING_EXPERT} == 0",
         ),
         "inference.parallelism: expert must divide tensor × data",
     ),

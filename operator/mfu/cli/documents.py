@@ -14,11 +14,27 @@ from mfu.errors import IntentError, MfuError
 
 __all__ = ["Document", "read_documents"]
 
-_LOADER = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 _MARKER = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 _COMMENTS = re.compile(r"^\s*(#.*|%.*|\.\.\.)?$")
 _MOST_BYTES = 64 * 2**20
 _MOST_VALUES = 500_000
+_DEEPEST = 100
+
+_Base: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
+
+
+class _Loader(_Base):  # type: ignore[misc]  # one of two loaders, chosen at run time
+    """Counts how deep it is: libyaml recurses on the C stack, and a file of brackets would end the process."""
+
+    depth = 0
+
+    def descend_resolver(self, node: Any, index: Any) -> None:
+        self.depth += 1
+        if self.depth > _DEEPEST:
+            raise IntentError("", f"is nested more than {_DEEPEST} levels deep")
+
+    def ascend_resolver(self) -> None:
+        self.depth -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +149,7 @@ def _parsed(text: str) -> Any:
         except (ValueError, RecursionError):
             pass
     try:
-        value = yaml.load(text, Loader=_LOADER)
+        value = yaml.load(text, Loader=_Loader)
         if "&" in text:
             _count(value, 0)
     except yaml.MarkedYAMLError as error:

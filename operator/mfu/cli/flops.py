@@ -11,6 +11,7 @@ from mfu.model.architecture import Adapter, Architecture
 from mfu.model.config import read_config
 from mfu.model.conventions import compare
 from mfu.model.operations import Logits, Pass
+from mfu.model.speculation import speculate
 from mfu.model.totals import Count, Flops, Parameters, by_module, count
 from mfu.model.warnings import warnings
 
@@ -22,6 +23,7 @@ __all__ = ["add_arguments", "run"]
 _MOST_BYTES = 8 * 2**20  # config.json files are a few KiB; the largest, with per-layer lists, some hundred
 _MOST_TOKENS = 2**40
 _MOST_RANK = 2**16
+_MOST_PROPOSALS = 64
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lora-targets", default="q_proj,v_proj", metavar="NAMES", help="its layers, or all-linear (default q_proj,v_proj)"
     )
     parser.add_argument("--predict-ahead", action="store_true", help="count the multi-token prediction layers of the config too")
+    parser.add_argument(
+        "--speculative-tokens", type=int, default=0, metavar="K", help="also decoding with K proposals a step after the pass"
+    )
+    parser.add_argument("--acceptance-rate", type=float, default=0.7, metavar="A", help="share of proposals accepted (default 0.7)")
+    parser.add_argument("--draft-config", metavar="FILE", help="config.json of the model that proposes; without it, proposals cost nothing")
     parser.add_argument("--by", choices=["module"], help="also the sums by module")
     parser.add_argument("--compare", action="store_true", help="also how 6ND, PaLM, Megatron and vLLM count the same pass")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
@@ -80,13 +87,29 @@ def run(args: argparse.Namespace) -> int:
                 "name": counting.name,
                 "forward": counting.forward,
                 "training": counting.training,
-                "differencePercent": round(100.0 * counting.difference_to(countings[0]), 2),
+                "differencePercent": round(100.0 * counting.difference_to(countings[0]), 2),  # of forward and backward
                 "note": counting.note,
             }
             for counting in countings
         ]
+    if args.speculative_tokens:
+        report["speculative"] = _speculative(args, architecture, work)
     print(json.dumps(report, indent=2) if args.output == "json" else _table(architecture, work, counted, report))
     return 0
+
+
+def _speculative(args: argparse.Namespace, architecture: Architecture, work: Pass) -> dict[str, float]:
+    tokens = _bounded("--speculative-tokens", args.speculative_tokens, 0, _MOST_PROPOSALS)
+    if not 0.0 <= args.acceptance_rate <= 1.0:
+        raise IntentError("--acceptance-rate", f"must be from 0 to 1, not {args.acceptance_rate:g}")
+    draft = read_config(_json(args.draft_config)) if args.draft_config else None
+    found = speculate(architecture, work.past_tokens + work.new_tokens, tokens, args.acceptance_rate, draft)
+    return {
+        "tokensPerStep": found.tokens_per_step,
+        "usefulFlopsPerToken": round(found.useful_flops),
+        "rejectedFlopsPerToken": round(found.rejected_flops),
+        "draftFlopsPerToken": round(found.draft_flops),
+    }
 
 
 def _architecture(args: argparse.Namespace) -> Architecture:
@@ -171,16 +194,20 @@ def _table(architecture: Architecture, work: Pass, counted: Count, report: "Mapp
         for part in modules:
             lines.append(f"{part['module']:20s}{part['parameters']:>20,}{_scaled(part['forward']['totalVisible']):>14s}")
     if isinstance(conventions, list):
-        lines += ["", f"{'counted as':20s}{'forward':>14s}{'difference':>12s}"]
-        lines += [
-            f"{one['name']:20s}{_scaled(one['forward']):>14s}{one['differencePercent']:>+11.1f}%  {one['note']}" for one in conventions
-        ]
+        lines += ["", f"{'counted as':20s}{'forward':>14s}{'training':>14s}{'difference':>12s}"]
+        for one in conventions:
+            both = f"{_scaled(one['forward']):>14s}{_scaled(one['training']):>14s}"
+            lines.append(f"{one['name']:20s}{both}{one['differencePercent']:>+11.1f}%  {one['note']}")
+    speculative = report.get("speculative")
+    if isinstance(speculative, dict):
+        lines += ["", f"speculative decoding keeps {speculative['tokensPerStep']:.2f} tokens a step; FLOP for each token kept:"]
+        lines += [f"{name:20s}{_scaled(speculative[f'{name}FlopsPerToken']):>14s}" for name in ("useful", "rejected", "draft")]
     lines += [f"assumed: {text}" for text in architecture.assumptions]
     lines += [f"warning: {text}" for text in warnings(architecture)]
     return "\n".join(lines)
 
 
-def _scaled(flop: int) -> str:
+def _scaled(flop: float) -> str:
     value, prefixes = float(flop), ["", "K", "M", "G", "T", "P", "E", "Z", "Y"]
     while value >= 1000.0 and len(prefixes) > 1:
         value /= 1000.0

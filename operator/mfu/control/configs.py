@@ -9,6 +9,8 @@ from mfu.control.resources import JsonObject, Kind
 __all__ = ["ConfigReader", "ConfigTexts", "references"]
 
 REMEMBERED_SECONDS = 60.0
+REREAD_SECONDS = 300.0
+ABSENT_SECONDS = 5.0
 
 
 class ConfigReader(Protocol):
@@ -32,6 +34,14 @@ class ConfigTexts:
             if key in data:
                 found[namespace, name, key] = data[key]
         return found
+
+    def reread_seconds(self, body: JsonObject) -> float | None:
+        """When an object is worth another look because what it refers to may have changed; None: it refers to nothing."""
+        named = [name for name, _ in references(body.get("spec"))]
+        if not named:
+            return None
+        namespace = body["metadata"].get("namespace") or "default"
+        return REREAD_SECONDS if all((namespace, name) in self._known for name in named) else ABSENT_SECONDS
 
     async def _data(self, namespace: str, name: str) -> Mapping[str, str]:
         known = self._known.get((namespace, name))

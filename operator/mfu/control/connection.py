@@ -3,13 +3,16 @@
 Kopf and the kubernetes client are both connected from the same value, so that they never differ in identity.
 """
 
+import atexit
 import base64
 import json
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ __all__ = ["Connection", "find_connection"]
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 PLUGIN_SECONDS = 30.0
+PLUGIN_TOKEN_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,7 @@ class Connection:
                     f"cannot read the token file {self.token_file}: {error.strerror}; check the volume or the kubeconfig"
                 ) from error
         if self.plugin:
-            return _ask_plugin(self.plugin, dict(self.plugin_environment))
+            return _ask_plugin(self.plugin, self.plugin_environment, int(time.monotonic() // PLUGIN_TOKEN_SECONDS))
         return self.token_text
 
 
@@ -120,14 +124,18 @@ def _file(base: Path, entry: Mapping[str, Any], name: str) -> Path | None:
         return _resolved(base, entry.get(name))
     content = base64.b64decode(inline)
     descriptor, written = tempfile.mkstemp(prefix="mfu-", suffix=".pem")
+    atexit.register(Path(written).unlink, missing_ok=True)
     with os.fdopen(descriptor, "wb") as stream:
         stream.write(content)
     return Path(written)
 
 
-def _ask_plugin(command: tuple[str, ...], extra: dict[str, str]) -> str:
+@lru_cache(maxsize=4)
+def _ask_plugin(command: tuple[str, ...], extra: tuple[tuple[str, str], ...], period: int) -> str:
+    """`period` changes when a remembered token is old."""
+    environment = {**os.environ, **dict(extra)}
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PLUGIN_SECONDS, env={**os.environ, **extra})
+        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=PLUGIN_SECONDS, env=environment)
         return str(json.loads(done.stdout)["status"]["token"])
     except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError) as error:
         raise ClusterError(f"the credential plugin `{command[0]}` of the kubeconfig gave no token: {error}") from error

@@ -102,6 +102,10 @@ class Judging:
         self._judged.pop(key, None)
         self.observations.pop(key, None)
 
+    def again_seconds(self, body: JsonObject) -> float | None:
+        """When to judge again although nothing told of a change: ConfigMaps are not watched."""
+        return self._configs.reread_seconds(body)
+
     async def judge(self, key: Key, body: JsonObject, now: float) -> Judged:
         """ClusterError when a ConfigMap could not be read."""
         self._looked.add(key)

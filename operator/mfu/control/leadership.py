@@ -40,6 +40,7 @@ WATCHED = tuple(kind for kind in KINDS if kind is not Kind.FLEET)
 FIRST_RESYNC_SECONDS = 10.0
 RESYNC_SECONDS = 600.0
 FIRST_LOOKS_SECONDS = 15.0
+SETTLING_SECONDS = 5.0
 # A refusal that repeating does not change: RBAC, or an object that the API server does not accept.
 REFUSED_SECONDS = 30.0
 
@@ -58,9 +59,9 @@ class Leadership:
     ) -> None:
         self._cluster = cluster
         self._settings = settings
-        self._exporter = exporter
         self._store = Store()
         self._queue: WorkQueue[Key] = WorkQueue()
+        exporter.queue_length.set_function(lambda: float(len(self._queue)))
         view = View(self._store)
         allocation = Allocation()
         Marking(self._store, allocation, self._queue.add)
@@ -96,6 +97,7 @@ class Leadership:
             exporter=exporter,
             metrics_port=metrics_port,
             mark=self._queue.add,
+            settled=lambda: self._idle(SETTLING_SECONDS),
             tick_seconds=settings.tick_seconds,
             window_seconds=settings.rate_window_seconds,
         )
@@ -130,11 +132,15 @@ class Leadership:
 
     async def _ticking(self) -> None:
         # The first tick can only ask about what has been looked at once.
+        await self._idle(FIRST_LOOKS_SECONDS)
+        await self._tick.run()
+
+    async def _idle(self, seconds: float) -> None:
+        """Returns when nothing is due any more, or after that long."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FIRST_LOOKS_SECONDS):
+            async with asyncio.timeout(seconds):
                 while not self._queue.is_idle:
                     await asyncio.sleep(0.05)
-        await self._tick.run()
 
     async def _resync(self) -> None:
         await asyncio.sleep(FIRST_RESYNC_SECONDS)
@@ -145,7 +151,6 @@ class Leadership:
     async def _write(self) -> None:
         while True:
             key = await self._queue.get()
-            self._exporter.queue_length.set(len(self._queue))
             try:
                 again = await self._reconciler.reconcile(key)
             except ClusterError as error:

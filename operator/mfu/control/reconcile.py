@@ -81,6 +81,7 @@ class Reconciler:
             judged = await self._judging.judge(key, body, self._clock())
             assessment = judged.assessment
             again = await self._admitting.judged(key, assessment.workload, assessment.verdict, waiting)
+            again = _sooner(again, self._judging.again_seconds(body))
             status = self._status(key, body, judged)
         except ClusterError:
             raise
@@ -186,3 +187,7 @@ class Reconciler:
             key: (self._view.namespace_labels(key.namespace), body["metadata"].get("labels") or {})
             for key, body in self._store.all(Kind.WORKLOAD).items()
         }
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    return min((seconds for seconds in (one, other) if seconds is not None), default=None)

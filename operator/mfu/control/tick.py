@@ -3,9 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+from mfu.api.settle import same_words
 from mfu.control.allocation import Allocation
 from mfu.control.cluster import Cluster
 from mfu.control.exporter import ControllerMetrics
@@ -39,7 +40,7 @@ Looked = dict[Key, Observation | Missing]
 def moved(before: Observation | Missing | None, after: Observation | Missing) -> bool:
     """Whether a new observation is worth publishing."""
     if before is None or isinstance(before, Missing) or isinstance(after, Missing):
-        return not (isinstance(before, Missing) and isinstance(after, Missing) and before.reason == after.reason)
+        return not (isinstance(before, Missing) and isinstance(after, Missing) and _same(before, after))
     if after.at_seconds - before.at_seconds >= REPUBLISHED_SECONDS:
         return True
     steady = (before.source, before.accelerators, len(before.faults), before.evidence.slowest_node)
@@ -50,8 +51,13 @@ def moved(before: Observation | Missing | None, after: Observation | Missing) ->
 
 def _stepped(before: float | Missing, after: float | Missing) -> bool:
     if isinstance(before, Missing) or isinstance(after, Missing):
-        return not (isinstance(before, Missing) and isinstance(after, Missing) and before.reason == after.reason)
+        return not (isinstance(before, Missing) and isinstance(after, Missing) and _same(before, after))
     return abs(after - before) >= STEP_RATIO
+
+
+def _same(before: Missing, after: Missing) -> bool:
+    """The message says what to do, so another message is news too."""
+    return before.reason == after.reason and same_words(before.message, after.message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +68,10 @@ class _Subject:
 
 
 class Tick:
-    """`mark`: puts a key into the queue. `metrics_port` None: there is no Prometheus to ask."""
+    """`mark`: puts a key into the queue; `settled`: returns when what is in it has been worked on, or after a while.
+
+    `metrics_port` None: there is no Prometheus to ask.
+    """
 
     def __init__(
         self,
@@ -75,6 +84,7 @@ class Tick:
         exporter: ControllerMetrics,
         metrics_port: Metrics | None,
         mark: Callable[[Key], None],
+        settled: Callable[[], Awaitable[None]],
         tick_seconds: float,
         window_seconds: float,
         clock: Callable[[], float] = time.time,
@@ -87,6 +97,7 @@ class Tick:
         self._exporter = exporter
         self._metrics_port = metrics_port
         self._mark = mark
+        self._settled = settled
         self._tick_seconds = tick_seconds
         self._window_seconds = window_seconds
         self._clock = clock
@@ -106,6 +117,8 @@ class Tick:
     async def once(self) -> None:
         await self.count_pods()
         await self._observe()
+        # The report is about what this tick saw, which the writers take up first.
+        await self._settled()
         try:
             await self._fleet.report()
         except ClusterError as error:

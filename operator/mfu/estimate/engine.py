@@ -19,9 +19,8 @@ class Behaviour:
     """What follows from the engine.
 
     `flavour`: key of its coefficients, before `engine`. `reserves_output`: a sequence holds its whole length from the start.
-    `keeps_windows`: the
-    cache keeps tokens that have left a window. `shares_free_memory`: the memory ratio is of what the weights leave, not of the whole
-    device.
+    `keeps_windows`: the cache keeps tokens that have left a window. `shares_free_memory`: the memory ratio is of what the weights leave,
+    not of the whole device.
     """
 
     flavour: str

@@ -129,8 +129,7 @@ def serving_memory(
     """Weights of one rank and the budget they leave for the cache.
 
     `*_bytes`: stored size of a weight element by kind. `shards`: ranks that share the experts. `cache_ratio`: share of the device's
-    memory that the
-    engine takes for all, or (`of_free_memory`) of what the weights leave that it takes for the cache.
+    memory that the engine takes for all, or (`of_free_memory`) of what the weights leave that it takes for the cache.
     """
     dense = sum(
         op.parameters

@@ -28,8 +28,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Requests:
-    """Mean request of one pipeline micro-batch: `prompt` tokens to compute after `cached` ones, `steps` decode steps at `context`
-    tokens."""
+    """Mean request of a pipeline micro-batch: `prompt` tokens to compute after `cached` ones, `steps` decode steps at `context` tokens."""
 
     sequences: float
     prompt: float

@@ -100,8 +100,8 @@ def training_step(
     micro = device + waiting + head + transfer
     rounds = layout.micro_batches
     bubble = (layout.pipeline - 1) / layout.interleave * micro
-    compute = rounds * (matmul + experts + attention + elementwise + recompute + head)
-    data = _data_seconds(job, layout, profile, links, known, precision, compute, compute / rounds)
+    window = micro - tensor - expert - context - transfer  # links are idle while kernels run or are launched
+    data = _data_seconds(job, layout, profile, links, known, precision, window)
     optimizer = _optimizer_seconds(layout, profile, machine, known) + kernels.cast_weights * share
     slowdown = 1.0 / keyed(known.framework_ratio, job.framework.value)
     nodes = max(1.0, layout.ranks / max(1, fabric.per_node))
@@ -192,8 +192,7 @@ def _data_seconds(
     links: Links,
     known: TrainingCoefficients,
     precision: Precision,
-    compute: float,
-    micro: float,
+    micro_window: float,
 ) -> float:
     """Gradient reduction and parameter gathering that the step waits for."""
     if layout.replicas <= 1:
@@ -226,7 +225,7 @@ def _data_seconds(
     if layout.kernel is AttentionKernel.UNFUSED and layout.sharding is not Sharding.ZERO3:
         window = 0.0  # stacks of that time did not overlap
     else:
-        window = compute if layout.sharding is Sharding.ZERO3 else micro
+        window = micro_window * (layout.micro_batches if layout.sharding is Sharding.ZERO3 else 1)
     return _exposed(total, window, known.hidden_cost_ratio)
 
 

@@ -7,14 +7,14 @@ from mfu.estimate.result import Estimate
 from mfu.estimate.search import Change, best_changes
 from mfu.estimate.workload import Workload
 from mfu.judge.admission import decide, drift_rule
-from mfu.judge.assessment import Assessment, Cost, Drift, DriftState
+from mfu.judge.assessment import Assessment, Cost, Drift, DriftState, Recommendation
 from mfu.judge.baseline import at_load
 from mfu.judge.diagnosis import diagnose
 from mfu.judge.drift import UNTRACKED, track
 from mfu.judge.economics import cost
 from mfu.judge.policy import DriftRule, Policy
-from mfu.judge.question import Question
-from mfu.judge.recommend import recommend
+from mfu.judge.question import Answer, Question
+from mfu.judge.recommend import consolidate, recommend
 from mfu.judge.summary import summarize
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing, Reason
@@ -86,7 +86,7 @@ def assess(inputs: Inputs) -> Assessment:
         observation=inputs.observation,
         drift=drift,
         diagnosis=diagnosis,
-        recommendations=() if isinstance(inputs.estimate, Missing) else recommend(changes, inputs.estimate, money),
+        recommendations=_recommendations(inputs, changes, money),
         cost=money,
         summary=summarize(
             estimate=inputs.estimate,
@@ -98,21 +98,21 @@ def assess(inputs: Inputs) -> Assessment:
         ),
         drift_state=state,
         changes=changes,
-        question=question,
+        answer=Answer(question=question, verdict=verdict),
     )
 
 
 def _changes(question: Question, previous: Assessment | None) -> tuple[Change, ...]:
     if not question.search or isinstance(question.workload, Missing) or isinstance(question.estimate, Missing):
         return ()
-    if previous is not None and previous.question is not None and question.has_changes_of(previous.question):
+    if previous is not None and previous.answer is not None and question.has_changes_of(previous.answer.question):
         return previous.changes
     return best_changes(question.workload, question.estimate, limit=_SEARCHED_CHANGES)
 
 
 def _verdict(question: Question, changes: tuple[Change, ...], previous: Assessment | None) -> Verdict:
-    if previous is not None and previous.question == question:
-        return previous.verdict
+    if previous is not None and previous.answer is not None and previous.answer.question == question:
+        return previous.answer.verdict
     return decide(
         question.workload,
         question.estimate,
@@ -130,6 +130,17 @@ def _cost(inputs: Inputs) -> Cost:
     if isinstance(inputs.workload, Missing):
         return Cost(per_hour=inputs.workload, per_million_tokens=inputs.workload, gap_per_hour=inputs.workload)
     return cost(inputs.workload, inputs.estimate, inputs.observation)
+
+
+def _recommendations(inputs: Inputs, changes: tuple[Change, ...], money: Cost) -> tuple[Recommendation, ...]:
+    if isinstance(inputs.workload, Missing) or isinstance(inputs.estimate, Missing):
+        return ()
+    if not isinstance(inputs.observation, Missing) and at_load(inputs.workload, inputs.estimate, inputs.observation) is not None:
+        # Requests that do not come cannot be admitted by raising a limit.
+        fewer = consolidate(inputs.workload, inputs.estimate, inputs.observation, money)
+        others = recommend((change for change in changes if change.field_path != "inference.concurrency"), inputs.estimate, money)
+        return others if fewer is None else (fewer, *others[:2])
+    return recommend(changes, inputs.estimate, money)
 
 
 def _drift(inputs: Inputs, rule: DriftRule) -> tuple[Drift | Missing, DriftState]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from mfu.estimate.result import Estimate
 from mfu.estimate.search import Change
 from mfu.estimate.workload import Workload
-from mfu.judge.question import Question
+from mfu.judge.question import Answer
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 from mfu.observe.observation import Observation
@@ -97,4 +97,4 @@ class Assessment:
     summary: str  # one line for a person
     drift_state: DriftState = DriftState()
     changes: tuple[Change, ...] = ()  # every change that was found worthwhile, best first
-    question: Question | None = None  # what the verdict was asked of
+    answer: Answer | None = None  # the policies' own, kept so that the next look need not ask again

@@ -9,7 +9,7 @@ from mfu.missing import Missing
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread, placed_fabric
 
-__all__ = ["at_load", "at_placement"]
+__all__ = ["at_load", "at_placement", "with_load"]
 
 # A replica with at least this share of the expected requests in flight is loaded as declared.
 _LOADED_RATIO = 0.85
@@ -25,9 +25,16 @@ def at_load(workload: Workload, estimate: Estimate, observation: Observation) ->
         return None
     if running >= _LOADED_RATIO * estimate.rates.concurrency:
         return None
+    return with_load(workload, observation, running)
+
+
+def with_load(workload: Workload, observation: Observation, requests: float) -> Estimate | None:
+    """The estimate of a replica with `requests` in flight of the lengths that are observed."""
+    if not isinstance(workload.job, Inference):
+        return None
     job = replace(
         workload.job,
-        concurrency=max(1, round(running)),
+        concurrency=max(1, round(requests)),
         input_tokens=max(1, round(observation.evidence.mean_prompt_tokens or workload.job.input_tokens)),
         output_tokens=max(1, round(observation.evidence.mean_generation_tokens or workload.job.output_tokens)),
     )

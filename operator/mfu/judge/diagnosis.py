@@ -37,10 +37,16 @@ def diagnose(
     found = losses(workload, estimate, observation, spread)
     measured = shares(found, speed_ratio=observed / estimate.mfu_ratio)
     rest = 1.0 - sum(share.share_ratio for share in measured)
-    if rest >= _LEAST_SHARE:
+    if rest >= _LEAST_SHARE and not _is_within_doubt(rest, observed, estimate):
         cause, evidence = unmeasured(workload, estimate, observation, spread)
         measured = (*measured, CauseShare(cause=cause, share_ratio=rest, evidence=evidence))
     return _largest(_joined(measured))
+
+
+def _is_within_doubt(rest: float, observed: float, estimate: Estimate) -> bool:
+    """Whether what the measured causes leave over is no more than the expectation itself may be off."""
+    left = float((observed / estimate.mfu_ratio) ** rest)
+    return left >= estimate.interval.low_ratio / estimate.mfu_ratio
 
 
 def _structural(workload: Workload, estimate: Estimate) -> tuple[CauseShare, ...]:

@@ -61,7 +61,8 @@ def unmeasured(workload: Workload, estimate: Estimate, observation: Observation,
             return Cause.COMMUNICATION, f"{figures}: they wait inside collectives"
         if busy < _WAITING_BUSY_RATIO and not evidence.data_wait_ratio:
             return Cause.HOST_BOUND, f"{figures}: they wait for the host"
-    return Cause.UNEXPLAINED, "no exporter shows what the rest is lost to; enable the profiling counters of dcgm-exporter"
+        return Cause.UNEXPLAINED, f"{figures}, which points at no single cause"
+    return Cause.UNEXPLAINED, "no exporter shows what is lost; enable the profiling counters of dcgm-exporter"
 
 
 def _data_starvation(evidence: Evidence) -> Iterator[Loss]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from mfu.estimate.result import Estimate
 from mfu.estimate.workload import Workload
 from mfu.judge.policy import Policy
+from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 
-__all__ = ["Question"]
+__all__ = ["Answer", "Question"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +29,11 @@ class Question:
     def has_changes_of(self, other: "Question") -> bool:
         """Whether the changes searched for `other` are those of this question too, whatever the policies."""
         return (self.workload, self.estimate, self.search) == (other.workload, other.estimate, other.search)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the policies said to a question, before anybody looked at what became of the pods."""
+
+    question: Question
+    verdict: Verdict

@@ -68,7 +68,7 @@ def _architecture(keys: Keys, top: Keys, family: str, encoder_tokens: int | None
     if traits is None:
         traits, assumed = _assumed_traits(keys, family)
         notes += assumed
-    tied = keys.flag("tie_word_embeddings", default=top.flag("tie_word_embeddings", default=traits.tied))
+    tied = top.flag("tie_word_embeddings", default=keys.flag("tie_word_embeddings", default=traits.tied))  # the whole model ties or not
     if keys.has("cross_attention_layers"):
         notes += ("cross-attention layers are counted, but no image tokens; without an image they would be skipped",)
     if keys.has("block_configs"):

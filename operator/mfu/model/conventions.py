@@ -1,8 +1,9 @@
 """How others count the FLOPs of the same pass, by name, for comparison.
 
 Formulas in our words, after their sources: 6ND and 2ND (Kaplan et al., arXiv:2001.08361, section 2.1), PaLM (arXiv:2204.02311, appendix B),
-Megatron-LM (`megatron/training/training.py`, `num_floating_point_operations`), vLLM (`vllm/v1/metrics/perf.py`). They are given as
-those programs count, faults included: no router, no window, no causal mask, three matrices in every network.
+hardware FLOPs with recomputation (Korthikanti et al., arXiv:2205.05198, section 6), Megatron-LM (`megatron/training/training.py`,
+`num_floating_point_operations`), vLLM (`vllm/v1/metrics/perf.py`). They are given as those programs count, faults included: no router,
+no window, no causal mask, three matrices in every network.
 """
 
 from dataclasses import dataclass
@@ -27,8 +28,8 @@ class Counting:
     note: str
 
     def difference_to(self, reference: "Counting") -> float:
-        """Relative difference of the forward pass to another counting of it (0.03 = 3 % more)."""
-        return self.forward / reference.forward - 1.0 if reference.forward else 0.0
+        """Relative difference of forward and backward to another counting of them (0.03 = 3 % more)."""
+        return self.training / reference.training - 1.0 if reference.training else 0.0
 
 
 def compare(architecture: Architecture, work: Pass) -> tuple[Counting, ...]:
@@ -48,6 +49,18 @@ def compare(architecture: Architecture, work: Pass) -> tuple[Counting, ...]:
             forward=own.forward.total_full,
             training=own.training.total_full,
             note="the same with attention over the whole square",
+        ),
+        Counting(
+            name="HFU selective",
+            forward=own.forward.total_visible,
+            training=own.training.total_visible + own.forward.attention_visible,
+            note="hardware FLOPs: the attention core once more in the backward pass",
+        ),
+        Counting(
+            name="HFU full",
+            forward=own.forward.total_visible,
+            training=own.training.total_visible + own.forward.total_visible - own.forward.lm_head,
+            note="hardware FLOPs: every layer's forward once more, the head not",
         ),
         _of_forward(
             "6ND", 2 * total * work.tokens, "2 FLOP a parameter and token forward, all experts and the embedding counted, no attention"

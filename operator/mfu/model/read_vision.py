@@ -112,10 +112,16 @@ def _square(keys: Keys, top: Keys, hidden: int, image_tokens: int, kind: str) ->
     images = -(-image_tokens // per_image)
     if kind == "siglip_vision_model":
         pooled = max(1, patches // per_image)
-        encoder = _encoder(keys, stem_inputs=inputs, stem_bias=True, positions=patches, extra=2 * width + width)
+        unused = _pooling_head(width, keys.integer("intermediate_size")) if keys.flag("vision_use_head", default=True) else 0
+        encoder = _encoder(keys, stem_inputs=inputs, stem_bias=True, positions=patches, extra=3 * width + unused)
         projections: tuple[TowerProjection, ...] = (TowerProjection(inputs=width, outputs=hidden, patches=pooled, bias=False),)
         return Tower(encoder=encoder, images=images, patches=patches, projections=projections)
     # CLIP: one class token, a norm before and one behind the layers, no bias on the patches.
     encoder = _encoder(keys, stem_inputs=inputs, stem_bias=False, positions=patches + 1, extra=5 * width)
     projections = (TowerProjection(inputs=width, outputs=hidden), TowerProjection(inputs=hidden, outputs=hidden))
     return Tower(encoder=encoder, images=images, patches=patches + 1, projections=projections)
+
+
+def _pooling_head(width: int, intermediate: int) -> int:
+    """Parameters of SigLIP's attention pooling, which a language model does not run: a probe, one attention, a norm and a network."""
+    return width + 4 * (width * width + width) + 2 * width + 2 * width * intermediate + intermediate + width

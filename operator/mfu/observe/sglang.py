@@ -11,15 +11,16 @@ from mfu.observe.telemetry import Source
 __all__ = ["SGLANG"]
 
 _REALTIME = "sglang:realtime_tokens_total"
+_GATEWAY = "sglang_realtime_tokens_total"  # its gateway, of every worker behind it
 _GENERATION = "sglang:generation_tokens_total"
 
 SGLANG = Engine(
     source=Source.SGLANG,
-    identity=("dp_rank", "model_name", "is_streaming", "cache_source"),
+    identity=("dp_rank", "model_name", "is_streaming", "cache_source", "worker_addr"),
     figures=(
-        rate(ServingFigure.GENERATION, selector(_REALTIME, mode="decode"), _GENERATION, "sglang_generation_tokens_total"),
-        rate(ServingFigure.COMPUTED_PROMPT, selector(_REALTIME, mode="prefill_compute")),
-        rate(ServingFigure.PROMPT, "sglang:prompt_tokens_total", "sglang_prompt_tokens_total"),
+        rate(ServingFigure.GENERATION, selector(_REALTIME, mode="decode"), selector(_GATEWAY, mode="decode"), _GENERATION),
+        rate(ServingFigure.COMPUTED_PROMPT, selector(_REALTIME, mode="prefill_compute"), selector(_GATEWAY, mode="prefill_compute")),
+        rate(ServingFigure.PROMPT, "sglang:prompt_tokens_total"),
         rate(ServingFigure.CACHED_PROMPT, selector(_REALTIME, mode="prefill_cache"), "sglang:cached_tokens_total"),
         rate(ServingFigure.PROMPT_SUM, "sglang:prompt_tokens_histogram_sum"),
         rate(ServingFigure.PROMPT_COUNT, "sglang:prompt_tokens_histogram_count"),
@@ -30,6 +31,6 @@ SGLANG = Engine(
         gauge(ServingFigure.WAITING, "sglang:num_queue_reqs", "sglang_num_queue_reqs"),
         gauge(ServingFigure.CACHE_USAGE, "sglang:token_usage", "sglang_token_usage", across=Across.MEAN),
         rate(ServingFigure.ENGINE_FLOPS, "sglang:estimated_flops_per_gpu_total"),
-        *presence(selector(_REALTIME, mode="decode"), _GENERATION, "sglang_generation_tokens_total"),
+        *presence(selector(_REALTIME, mode="decode"), selector(_GATEWAY, mode="decode"), _GENERATION),
     ),
 )

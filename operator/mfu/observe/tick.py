@@ -6,7 +6,11 @@ from time import monotonic
 
 from mfu.errors import MetricsError
 from mfu.missing import Missing, Reason
-from mfu.observe import dcgm, serving, training
+from mfu.observe import device_exporter, serving, training
+from mfu.observe.amd import AMD
+from mfu.observe.dcgm import DCGM
+from mfu.observe.device_exporter import DeviceExporter
+from mfu.observe.dynamo import DYNAMO
 from mfu.observe.port import Metrics, Sample
 from mfu.observe.promql import pack
 from mfu.observe.serving import Engine
@@ -16,9 +20,10 @@ from mfu.observe.tensorrt import TENSORRT_LLM
 from mfu.observe.tgi import TGI
 from mfu.observe.vllm import VLLM
 
-__all__ = ["ENGINES", "MAX_DECLARED_COUNTERS", "read_snapshot"]
+__all__ = ["DEVICE_EXPORTERS", "ENGINES", "MAX_DECLARED_COUNTERS", "read_snapshot"]
 
-ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, TENSORRT_LLM, TGI)
+ENGINES: tuple[Engine, ...] = (VLLM, SGLANG, TENSORRT_LLM, TGI, DYNAMO)
+DEVICE_EXPORTERS: tuple[DeviceExporter, ...] = (DCGM, AMD)
 # Tenants declare names, so their number is bounded: two queries hold this many.
 MAX_DECLARED_COUNTERS = 8
 _PROBE = "time()"
@@ -49,7 +54,11 @@ def read_snapshot(
     wanted = sorted({each for each in training_counters if each.tokens_metric != training.REPORTED.tokens_metric})
     taken, left = wanted[:MAX_DECLARED_COUNTERS], wanted[MAX_DECLARED_COUNTERS:]
     declared = training.read_declared(asked.samples(pack(training.declared_expressions(taken, window_seconds))), taken)
-    devices = dcgm.read(asked.samples(pack(dcgm.expressions(window_seconds))))
+    devices = tuple(
+        device
+        for exporter in DEVICE_EXPORTERS
+        for device in device_exporter.read(exporter, asked.samples(pack(device_exporter.expressions(exporter, window_seconds))))
+    )
     return Snapshot(
         at_seconds=now,
         serving=found,

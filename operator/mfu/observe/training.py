@@ -27,8 +27,9 @@ def expressions(window_seconds: float) -> tuple[str, ...]:
 
 
 def declared_expressions(counters: Sequence[TrainingCounters], window_seconds: float) -> tuple[str, ...]:
-    """The same for names that tenants declared, told apart by the metric's name inside the figure."""
-    return _expressions([figure for each in counters for figure in _of_counters(each, suffix=" " + each.tokens_metric)], window_seconds)
+    """The same for names that tenants declared, told apart by their position in `counters`."""
+    figures = [figure for position, each in enumerate(counters) for figure in _of_counters(each, suffix=f" {position}")]
+    return _expressions(figures, window_seconds)
 
 
 def read(samples: Iterable[Sample]) -> Mapping[PodKey, TrainingTelemetry]:
@@ -39,7 +40,8 @@ def read(samples: Iterable[Sample]) -> Mapping[PodKey, TrainingTelemetry]:
 def read_declared(
     samples: Sequence[Sample], counters: Sequence[TrainingCounters]
 ) -> Mapping[TrainingCounters, Mapping[PodKey, TrainingTelemetry]]:
-    return {each: _telemetry(samples, suffix=" " + each.tokens_metric) for each in counters}
+    """What was read for each of `counters`, which are those that were asked for."""
+    return {each: _telemetry(samples, suffix=f" {position}") for position, each in enumerate(counters)}
 
 
 def _of_counters(counters: TrainingCounters, suffix: str = "") -> list[Figure]:
