@@ -88,6 +88,16 @@ def test_the_sums_by_module_add_up(config: Path, capsys: pytest.CaptureFixture[s
     assert sum(part["forward"]["totalVisible"] for part in out["modules"]) == out["forward"]["totalVisible"]
 
 
+def test_every_operation_is_listed_with_its_shape_and_bytes(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = printed(capsys, "--config", config, "--sequence", 10, "--by", "operation")
+    found = {operation["name"]: operation for operation in out["operations"]}
+    assert (found["down_proj"]["m"], found["down_proj"]["n"], found["down_proj"]["k"], found["down_proj"]["layers"]) == (10, 64, 96, 2)
+    assert found["down_proj"]["bytes"] == 2 * 2 * (64 * 96 + 10 * (64 + 96))
+    assert sum(operation["parameters"] for operation in out["operations"]) == out["parameters"]["total"]
+    assert flops("--config", config, "--by", "operation") == 0
+    assert "2048 × 64 × 96" in capsys.readouterr().out
+
+
 def test_other_conventions_stand_beside_ours_with_their_difference(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "--config", config, "--compare")
     found = {one["name"]: one for one in out["conventions"]}

@@ -220,6 +220,9 @@ def test_after_a_restart_the_written_figures_stay_until_the_first_tick_has_looke
 
 
 def test_the_accelerator_of_the_nodes_stands_in_for_an_undeclared_class(world: World) -> None:
+    other = node("ctl-2-0")
+    other["metadata"]["labels"] |= {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "nvidia.com/gpu.memory": "81920"}
+    world.add(Kind.NODE, other)
     key = world.add(Kind.WORKLOAD, workload("train", "team", accelerators={"count": 16, "perNode": 8}))
     world.look(key)
     assert world.status(key)["expected"]["mfu"] == "unknown"
@@ -229,6 +232,22 @@ def test_the_accelerator_of_the_nodes_stands_in_for_an_undeclared_class(world: W
     world.look(key)
     assert world.status(key)["accelerators"]["class"] == "h100-sxm-80gb"
     assert world.status(key)["expected"]["mfu"].endswith("%")
+
+
+def test_the_only_class_that_the_pods_could_get_stands_in_before_they_run(world: World) -> None:
+    key = world.add(Kind.WORKLOAD, workload("train", "team", accelerators={"count": 16, "perNode": 8}))
+    world.look(key)
+    assert world.status(key)["accelerators"]["class"] == "h100-sxm-80gb"
+    other = node("ctl-2-0")
+    other["metadata"]["labels"] |= {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB", "nvidia.com/gpu.memory": "81920"}
+    world.add(Kind.NODE, other)
+    world.look(key)
+    assert world.status(key)["expected"]["mfu"] == "unknown"
+    job = held_job("train", "team")
+    job["spec"]["template"]["spec"]["nodeSelector"] = {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB"}
+    world.add(Kind.JOB, job)
+    world.look(key)
+    assert world.status(key)["accelerators"]["class"] == "a100-sxm-80gb"
 
 
 def test_a_placement_across_leaves_is_diagnosed(world: World) -> None:

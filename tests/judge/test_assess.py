@@ -107,6 +107,17 @@ def test_fewer_requests_than_declared_are_no_drift_but_a_diagnosis() -> None:
     assert "inference.concurrency" not in [each.field_path for each in found.recommendations]
 
 
+def test_while_requests_queue_a_small_batch_is_drift() -> None:
+    job = inference(concurrency=64)
+    whole = estimator.estimate(job)
+    assert isinstance(whole, Estimate)
+    evidence = Evidence(running_requests=8.0, waiting_requests=40.0)
+    policies = (Policy(name="p", drift=DriftRule(for_seconds=0.0)),)
+    seen = observed(whole.mfu_ratio / 4, accelerators=1, evidence=evidence)
+    found = assess(Inputs(workload=job, estimate=whole, now=NOW, policies=policies, observation=seen))
+    assert isinstance(found.drift, Drift) and found.drift.drifting and found.drift.baseline == "Expected"
+
+
 def test_replicas_without_enough_requests_are_told_to_become_fewer() -> None:
     job = inference(concurrency=64)
     whole = estimator.estimate(job)

@@ -124,6 +124,12 @@ def test_far_fewer_requests_than_declared_are_a_small_batch_while_the_engine_is_
     assert causes(busy, workload=job, reached=expected(job), speed=0.1)[0] is Cause.SMALL_BATCH
 
 
+def test_an_engine_that_lets_requests_queue_is_a_small_batch_too() -> None:
+    job = inference(concurrency=64)
+    limited = Evidence(running_requests=8.0, waiting_requests=40.0, busy_ratio=0.5, cache_usage_ratio=0.1)
+    assert causes(limited, workload=job, reached=expected(job), speed=0.25)[0] is Cause.SMALL_BATCH
+
+
 def test_they_are_low_demand_while_it_idles() -> None:
     job = inference(concurrency=64)
     idle = Evidence(running_requests=0.3, waiting_requests=0.0, busy_ratio=0.2)

@@ -41,7 +41,9 @@ EXPERTS = ExpertLinear(name="up", inputs=5, outputs=7, experts=8, active=2, spli
             (3 * 4 + 2 * 3 * 11) * 2 + 9,
             id="a state read and written",
         ),
-        pytest.param(Elementwise(name="norms", module=Module.NORM, elements_per_token=12, split=Split.REPLICATED), WORK, 30 * 12 * 2, id="a norm"),
+        pytest.param(
+            Elementwise(name="norms", module=Module.NORM, elements_per_token=12, split=Split.REPLICATED), WORK, 30 * 12 * 2, id="a norm"
+        ),
         pytest.param(Lookup(name="embedding", rows_in_table=99, width=16), WORK, 30 * 16 * (1 + 2), id="rows of a table"),
     ],
 )

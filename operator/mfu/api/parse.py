@@ -51,7 +51,7 @@ def envelope_problems(body: Mapping[str, object]) -> list[Problem]:
     kind, version = body.get("kind"), body.get("apiVersion")
     if version != _API_VERSION:
         problems.append(Problem(path="apiVersion", message=f"must be {_API_VERSION}, not {_shown(version)}"))
-    if kind not in SPECS:
+    if not isinstance(kind, str) or kind not in SPECS:
         near = get_close_matches(str(kind), SPECS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         problems.append(Problem(path="kind", message=f"must be one of {', '.join(SPECS)}, not {_shown(kind)}{hint}"))

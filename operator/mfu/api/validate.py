@@ -27,15 +27,15 @@ def problems(body: Mapping[str, object], *, classes: Mapping[str, Accelerator] =
     (`onUnknown`), not of the object: a provider may add it later, so it is among the `warnings`.
     """
     found = envelope_problems(body)
-    model = SPECS.get(str(body.get("kind")))
-    if model is None or not isinstance(body.get("spec", {}), Mapping):
+    model, spec = SPECS.get(str(body.get("kind"))), body.get("spec", {})
+    if model is None or not isinstance(spec, Mapping):
         return found
-    found += spec_problems(model, body.get("spec") or {})
+    found += spec_problems(model, spec)
     if found:
         return found
     match body["kind"]:
         case "ModelWorkload":
-            return _workload_problems(ModelWorkloadSpec.model_validate(body["spec"]))
+            return _workload_problems(ModelWorkloadSpec.model_validate(spec))
         case "AcceleratorClass":
             return _class_problems(body, classes)
         case _:

@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mfu.cli.flops_report import Report, as_json, as_table
 from mfu.errors import ConfigError, IntentError
 from mfu.model.architecture import Adapter, Architecture
+from mfu.model.build import operations
 from mfu.model.config import read_config
 from mfu.model.conventions import compare
 from mfu.model.operations import Logits, Pass
-from mfu.model.speculation import speculate
-from mfu.model.totals import Count, Flops, Parameters, by_module, count
+from mfu.model.speculation import Speculation, speculate
+from mfu.model.totals import by_module, count
 from mfu.model.warnings import warnings
 
 if TYPE_CHECKING:
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--acceptance-rate", type=float, default=0.7, metavar="A", help="share of proposals accepted (default 0.7)")
     parser.add_argument("--draft-config", metavar="FILE", help="config.json of the model that proposes; without it, proposals cost nothing")
-    parser.add_argument("--by", choices=["module"], help="also the sums by module")
+    parser.add_argument("--by", choices=["module", "operation"], help="also the sums by module, or every operation")
     parser.add_argument("--compare", action="store_true", help="also how 6ND, PaLM, Megatron and vLLM count the same pass")
     parser.add_argument("-o", "--output", choices=["table", "json"], default="table")
 
@@ -66,50 +68,30 @@ def run(args: argparse.Namespace) -> int:
     rank = _bounded("--lora-rank", args.lora_rank, 0, _MOST_RANK)
     targets = tuple(name.strip() for name in args.lora_targets.split(",") if name.strip())
     adapter = Adapter(rank=rank, targets=targets) if rank else None
-    counted = count(architecture, work, adapter, predict_ahead=args.predict_ahead)
-    report: dict[str, object] = {
-        "modelType": architecture.family,
-        "parameters": _parameters(counted.parameters),
-        "forward": _flops(counted.forward),
-        "training": _flops(counted.training),
-        "assumptions": list(architecture.assumptions),
-        "warnings": list(warnings(architecture)),
-    }
-    if args.by:
-        parts = by_module(architecture, work, adapter, predict_ahead=args.predict_ahead)
-        report["modules"] = [
-            {"module": str(module), "parameters": held.total, "forward": _flops(flops)} for module, (held, flops) in parts.items()
-        ]
-    if args.compare:
-        countings = compare(architecture, work)
-        report["conventions"] = [
-            {
-                "name": counting.name,
-                "forward": counting.forward,
-                "training": counting.training,
-                "differencePercent": round(100.0 * counting.difference_to(countings[0]), 2),  # of forward and backward
-                "note": counting.note,
-            }
-            for counting in countings
-        ]
-    if args.speculative_tokens:
-        report["speculative"] = _speculative(args, architecture, work)
-    print(json.dumps(report, indent=2) if args.output == "json" else _table(architecture, work, counted, report))
+    ahead = bool(args.predict_ahead)
+    parts = by_module(architecture, work, adapter, predict_ahead=ahead) if args.by == "module" else {}
+    report = Report(
+        architecture=architecture,
+        work=work,
+        counted=count(architecture, work, adapter, predict_ahead=ahead),
+        warnings=warnings(architecture),
+        modules=tuple((module, held, flops) for module, (held, flops) in parts.items()),
+        operations=operations(architecture, adapter, predict_ahead=ahead) if args.by == "operation" else (),
+        countings=compare(architecture, work) if args.compare else (),
+        speculation=_speculation(args, architecture, work),
+    )
+    print(json.dumps(as_json(report), indent=2) if args.output == "json" else as_table(report))
     return 0
 
 
-def _speculative(args: argparse.Namespace, architecture: Architecture, work: Pass) -> dict[str, float]:
+def _speculation(args: argparse.Namespace, architecture: Architecture, work: Pass) -> Speculation | None:
     tokens = _bounded("--speculative-tokens", args.speculative_tokens, 0, _MOST_PROPOSALS)
     if not 0.0 <= args.acceptance_rate <= 1.0:
         raise IntentError("--acceptance-rate", f"must be from 0 to 1, not {args.acceptance_rate:g}")
+    if tokens == 0:
+        return None
     draft = read_config(_json(args.draft_config)) if args.draft_config else None
-    found = speculate(architecture, work.past_tokens + work.new_tokens, tokens, args.acceptance_rate, draft)
-    return {
-        "tokensPerStep": found.tokens_per_step,
-        "usefulFlopsPerToken": round(found.useful_flops),
-        "rejectedFlopsPerToken": round(found.rejected_flops),
-        "draftFlopsPerToken": round(found.draft_flops),
-    }
+    return speculate(architecture, work.past_tokens + work.new_tokens, tokens, args.acceptance_rate, draft)
 
 
 def _architecture(args: argparse.Namespace) -> Architecture:
@@ -156,60 +138,3 @@ def _bounded(option: str, value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise IntentError(option, f"must be from {low} to {high}, not {value}")
     return value
-
-
-def _parameters(parameters: Parameters) -> dict[str, int]:
-    found = {"total": parameters.total, "activePerToken": parameters.active_per_token, "embedding": parameters.embedding}
-    return {**found, "adapter": parameters.adapter} if parameters.adapter else found
-
-
-def _flops(flops: Flops) -> dict[str, int]:
-    return {
-        "linear": flops.linear,
-        "lmHead": flops.lm_head,
-        "attentionFull": flops.attention_full,
-        "attentionVisible": flops.attention_visible,
-        "scan": flops.scan,
-        "totalFull": flops.total_full,
-        "totalVisible": flops.total_visible,
-    }
-
-
-def _table(architecture: Architecture, work: Pass, counted: Count, report: "Mapping[str, object]") -> str:
-    held = counted.parameters
-    past = f" after {work.past_tokens} cached" if work.past_tokens else ""
-    lines = [
-        f"{architecture.family}: {architecture.layer_count} layers, hidden {architecture.hidden}, vocabulary {architecture.vocabulary}",
-        f"parameters   {held.total:,} in all, {held.active_per_token:,} active for a token, {held.embedding:,} in the embedding"
-        + (f", {held.adapter:,} in the adapter" if held.adapter else ""),
-        f"pass         {work.batch} × {work.new_tokens} new tokens{past}",
-        "",
-        f"{'FLOP':20s}{'forward':>14s}{'training':>14s}",
-    ]
-    for name, forward in _flops(counted.forward).items():
-        lines.append(f"{name:20s}{_scaled(forward):>14s}{_scaled(_flops(counted.training)[name]):>14s}")
-    modules, conventions = report.get("modules"), report.get("conventions")
-    if isinstance(modules, list):
-        lines += ["", f"{'module':20s}{'parameters':>20s}{'forward':>14s}"]
-        for part in modules:
-            lines.append(f"{part['module']:20s}{part['parameters']:>20,}{_scaled(part['forward']['totalVisible']):>14s}")
-    if isinstance(conventions, list):
-        lines += ["", f"{'counted as':20s}{'forward':>14s}{'training':>14s}{'difference':>12s}"]
-        for one in conventions:
-            both = f"{_scaled(one['forward']):>14s}{_scaled(one['training']):>14s}"
-            lines.append(f"{one['name']:20s}{both}{one['differencePercent']:>+11.1f}%  {one['note']}")
-    speculative = report.get("speculative")
-    if isinstance(speculative, dict):
-        lines += ["", f"speculative decoding keeps {speculative['tokensPerStep']:.2f} tokens a step; FLOP for each token kept:"]
-        lines += [f"{name:20s}{_scaled(speculative[f'{name}FlopsPerToken']):>14s}" for name in ("useful", "rejected", "draft")]
-    lines += [f"assumed: {text}" for text in architecture.assumptions]
-    lines += [f"warning: {text}" for text in warnings(architecture)]
-    return "\n".join(lines)
-
-
-def _scaled(flop: float) -> str:
-    value, prefixes = float(flop), ["", "K", "M", "G", "T", "P", "E", "Z", "Y"]
-    while value >= 1000.0 and len(prefixes) > 1:
-        value /= 1000.0
-        prefixes.pop(0)
-    return f"{value:.4g} {prefixes[0]}FLOP"

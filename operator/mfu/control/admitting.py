@@ -7,7 +7,9 @@ to know its deadline, so that no lost record can hold anything for ever.
 import logging
 import time
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 
+from mfu.api.figures import instant
 from mfu.control.cluster import Cluster
 from mfu.control.events import Happening, Recorder
 from mfu.control.exporter import ControllerMetrics
@@ -24,6 +26,8 @@ from mfu.place.hint import Hint
 __all__ = ["Admitting"]
 
 _log = logging.getLogger(__name__)
+
+NEW_SECONDS = 120.0
 
 
 class Admitting:
@@ -83,7 +87,19 @@ class Admitting:
                 return None
             case _:
                 left = await self._release_overdue(held, verdict.max_hold_seconds)
+                for member in left:
+                    await self._tell_held(member, verdict)
                 return self._soonest(left, verdict.max_hold_seconds)
+
+    async def _tell_held(self, member: Held, verdict: Verdict) -> None:
+        """For whoever describes the Job. A Job that is not new was told by the leader before us."""
+        uid = str(member.body["metadata"].get("uid"))
+        if uid in self._told or member.key.kind is not Kind.JOB or self._clock() - member.created_seconds > NEW_SECONDS:
+            return
+        self._told.add(uid)
+        until = datetime.fromtimestamp(member.deadline_seconds(verdict.max_hold_seconds), UTC)
+        message = f"held until {instant(until)} at the latest: {verdict.reason}: {verdict.message}"
+        await self._recorder.record(member.key, member.body, Happening(reason="Held", message=message, warning=True))
 
     async def _release_overdue(self, held: Sequence[Held], max_hold_seconds: float) -> list[Held]:
         """Opens what is past its deadline or has a break-glass reason; returns the rest."""

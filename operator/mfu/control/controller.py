@@ -34,12 +34,17 @@ class _Controller:
         self._cluster = cluster
         self._port = port
         self.metrics = ControllerMetrics()
+        self._term: Leadership | None = None
         self._elector = Elector(
             LeaseObject(cluster=cluster, namespace=settings.lease_namespace, name=settings.lease_name),
             settings.identity,
             Timing(lease_seconds=settings.lease_seconds),
             time.monotonic,
         )
+
+    def fault(self) -> str:
+        """A leader whose work stands still is not alive; the kubelet then starts it again."""
+        return self._term.fault() if self._term is not None else ""
 
     async def run(self, stop: asyncio.Event) -> int:
         stopping = asyncio.create_task(stop.wait())
@@ -63,6 +68,7 @@ class _Controller:
             exporter=self.metrics,
             metrics_port=self._port,
         )
+        self._term = leadership
         self.metrics.leader.set(1)
         working = asyncio.create_task(leadership.run())
         holding = asyncio.create_task(self._elector.hold())
@@ -70,9 +76,10 @@ class _Controller:
             await asyncio.wait({working, holding, stopping}, return_when=asyncio.FIRST_COMPLETED)
             failure = working.exception() if working.done() else None
         finally:
+            self._term = None
             self.metrics.leader.set(0)
-            self.metrics.forget_all()
             await self._step_down(leadership, working, holding)
+            self.metrics.forget_all()
         if failure is not None:
             _log.critical("the controller ends: %s", _causes(failure), exc_info=failure)
         return failure is None
@@ -94,7 +101,9 @@ async def run_controller(settings: ControllerSettings, connection: Connection, s
     port = _prometheus(settings)
     async with Cluster(connection) as cluster:
         controller = _Controller(settings, connection, cluster, port)
-        probes = serve_probes(settings.bind_address, settings.metrics_port, controller.metrics.registry, ready=lambda: "", alive=lambda: "")
+        probes = serve_probes(
+            settings.bind_address, settings.metrics_port, controller.metrics.registry, ready=lambda: "", alive=controller.fault
+        )
         async with probes:
             return await controller.run(stop)
 

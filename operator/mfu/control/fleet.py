@@ -106,12 +106,11 @@ class FleetReporter:
         ]
 
     async def _write(self, fleet: Fleet, judged: Mapping[Key, Judged]) -> None:
-        body = self._store.get(KEY) or await self._cluster.get(Kind.FLEET, "", KEY.name)
+        body = await self._cluster.get(Kind.FLEET, "", KEY.name)
         if body is None:
             resource = resource_of(Kind.FLEET)
             empty = {"apiVersion": resource.api_version, "kind": Kind.FLEET.value, "metadata": {"name": KEY.name}, "spec": {}}
             body = await self._cluster.create(Kind.FLEET, "", empty)
-        self._store.apply(Kind.FLEET, body)
         stored = body.get("status") or {}
         wanted = fleet_status(fleet, judged, body, datetime.fromtimestamp(self._clock(), UTC))
         if {**wanted, "at": ""} != {**stored, "at": ""}:

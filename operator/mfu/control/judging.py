@@ -4,13 +4,14 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from mfu.api.resolve import missing_of, resolve
+from mfu.api.status import model_label
 from mfu.api.validate import problems
 from mfu.control.allocation import Allocation, requested_devices
 from mfu.control.configs import ConfigTexts
 from mfu.control.gates import ReleaseReason, released_as, skip_reason
+from mfu.control.reading import kind_of, node_selector, rank_of, remembered_drift
 from mfu.control.resources import JsonObject, Key, Kind
 from mfu.control.store import Store
 from mfu.control.view import View, labels_of
@@ -20,8 +21,7 @@ from mfu.estimate.result import Estimate
 from mfu.estimate.workload import Workload
 from mfu.hardware.accelerator import Accelerator
 from mfu.judge.assess import Inputs, assess
-from mfu.judge.assessment import Assessment, DriftState
-from mfu.judge.drift import resume
+from mfu.judge.assessment import Assessment
 from mfu.judge.verdict import Decision, Verdict, VerdictReason
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
@@ -31,7 +31,6 @@ from mfu.place.topology import LevelKeys, Node
 
 __all__ = ["Judged", "Judging", "RunningPods"]
 
-INDEX_LABELS = ("batch.kubernetes.io/job-completion-index", "leaderworkerset.sigs.k8s.io/worker-index", "apps.kubernetes.io/pod-index")
 NOT_RUNNING = Missing(
     reason=Reason.NOT_RUNNING, message="no pod of the workload is running; label its pods mfu.dev/workload and start them"
 )
@@ -132,7 +131,7 @@ class Judging:
             spread=where,
             now=now,
             previous=None if previous is None else previous.assessment,
-            drift_state=_resumed(body, now) if previous is None else None,
+            drift_state=remembered_drift(body, now) if previous is None else None,
         )
         assessment = assess(inputs)
         verdict = _as_released(assessment.verdict, self._store.members(key))
@@ -141,8 +140,8 @@ class Judging:
             spread=where,
             running=running,
             detected_class=self._detected_class(key),
-            declared_kind=_kind_of(body),
-            model=_model_name(body),
+            declared_kind=kind_of(body),
+            model=model_label(body.get("spec") or {}, resolved.workload),
         )
         self._judged[key] = judged
         return judged
@@ -163,7 +162,7 @@ class Judging:
     def _bound(self, key: Key) -> list[tuple[str, int]]:
         """Node and accelerators of each pod that sits somewhere, in the order of their ranks."""
         found = []
-        for pod in sorted(self._pods(key), key=_rank):
+        for pod in sorted(self._pods(key), key=rank_of):
             node, devices = pod["spec"].get("nodeName"), sum(requested_devices(pod["spec"]).values())
             if node and devices and pod["status"].get("phase") not in ("Succeeded", "Failed"):
                 found.append((str(node), devices))
@@ -177,13 +176,15 @@ class Judging:
         return [(nodes[name], devices) for name, devices in bound if name in nodes]
 
     def _detected_class(self, key: Key) -> str | None:
-        """What most of the accelerators are that the workload's pods hold."""
+        """What most of the accelerators are that the workload's pods hold; before they hold any, the only class that they could get."""
         seen: Counter[str] = Counter()
         for name, devices in self._bound(key):
             found = self._view.devices(name)
             if not isinstance(found, Missing):
                 seen[found.unit] += devices
-        return max(sorted(seen), key=lambda name: seen[name], default=None)
+        if seen:
+            return max(sorted(seen), key=lambda name: seen[name])
+        return self._view.only_class([node_selector(member) for member in self._store.members(key)])
 
     def _resolve(self, key: Key, body: JsonObject, texts: Mapping[tuple[str, str, str], str]) -> _Resolved:
         classes = self._view.classes()
@@ -208,15 +209,6 @@ class Judging:
         return resolved
 
 
-def _rank(pod: JsonObject) -> tuple[int, str]:
-    """The completion index of a Job's pod or the index of a LeaderWorkerSet's or StatefulSet's; pods without one by name."""
-    labels = pod["metadata"].get("labels") or {}
-    for label in INDEX_LABELS:
-        if str(labels.get(label, "")).isdecimal():
-            return int(labels[label]), str(pod["metadata"]["name"])
-    return 0, str(pod["metadata"]["name"])
-
-
 def _as_released(verdict: Verdict, members: tuple[JsonObject, ...]) -> Verdict:
     """A verdict that still says "held" after the gate was opened all the same says so."""
     reasons = {released_as(member) for member in members}
@@ -230,30 +222,3 @@ def _as_released(verdict: Verdict, members: tuple[JsonObject, ...]) -> Verdict:
         message = f"let through after the longest hold; {verdict.message}"
         return replace(verdict, decision=Decision.ADMITTED, reason=VerdictReason.GATE_TIMED_OUT, message=message)
     return verdict
-
-
-def _resumed(body: JsonObject, now: float) -> DriftState | None:
-    """Where the tracking of drift goes on after a restart: what the status says."""
-    status = body.get("status") or {}
-    since = (status.get("drift") or {}).get("since")
-    drifting = any(c.get("type") == "Drifting" and c.get("status") == "True" for c in status.get("conditions") or ())
-    try:
-        since_seconds = datetime.fromisoformat(since).timestamp() if since else None
-    except ValueError:
-        since_seconds = None
-    return resume(since_seconds=since_seconds, drifting=drifting, now=now)
-
-
-def _kind_of(body: JsonObject) -> str:
-    spec = body.get("spec") or {}
-    if spec.get("training"):
-        return "training"
-    phase = str((spec.get("inference") or {}).get("phase") or "mixed")
-    return "inference" if phase == "mixed" else phase
-
-
-def _model_name(body: JsonObject) -> str:
-    model: dict[str, Any] = (body.get("spec") or {}).get("model") or {}
-    config = model.get("config") or {}
-    named = model.get("catalog") or (model.get("configMapRef") or {}).get("name") or config.get("_name_or_path") or config.get("model_type")
-    return str(named or "")[:63]

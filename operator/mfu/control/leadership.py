@@ -34,12 +34,12 @@ __all__ = ["Leadership"]
 _log = logging.getLogger(__name__)
 
 # Everything that a verdict is made of comes first: the first look at a workload must not be a wrong one.
-KINDS = (Kind.CLASS, Kind.POLICY, Kind.NAMESPACE, Kind.NODE, Kind.FLEET, Kind.POD, Kind.JOB, Kind.WORKLOAD)
-WATCHED = tuple(kind for kind in KINDS if kind is not Kind.FLEET)
+KINDS = (Kind.CLASS, Kind.POLICY, Kind.NAMESPACE, Kind.NODE, Kind.POD, Kind.JOB, Kind.WORKLOAD)
 # A watch that was cut off does not tell what was deleted meanwhile; a fresh list does.
 FIRST_RESYNC_SECONDS = 10.0
 RESYNC_SECONDS = 600.0
 FIRST_LOOKS_SECONDS = 15.0
+STALLED_TICKS, STALLED_SECONDS = 5, 120.0
 SETTLING_SECONDS = 5.0
 # A refusal that repeating does not change: RBAC, or an object that the API server does not accept.
 REFUSED_SECONDS = 30.0
@@ -101,7 +101,7 @@ class Leadership:
             tick_seconds=settings.tick_seconds,
             window_seconds=settings.rate_window_seconds,
         )
-        self._watch = Watch(connection, WATCHED, self._take, settings.identity)
+        self._watch = Watch(connection, KINDS, self._take, settings.identity)
 
     async def run(self) -> None:
         """Until cancelled. Raises (an exception group) when something that must not end has ended."""
@@ -115,6 +115,12 @@ class Leadership:
             tasks.create_task(self._ticking())
             tasks.create_task(self._resync())
             tasks.create_task(self._watched())
+
+    def fault(self) -> str:
+        """What is wrong in one line, empty when the work goes on."""
+        silent = time.monotonic() - self._tick.last_seconds
+        longest = STALLED_TICKS * self._settings.tick_seconds + STALLED_SECONDS
+        return f"no tick has ended for {silent:.0f} s" if silent > longest else ""
 
     async def stop(self) -> bool:
         """After `run` was cancelled; False: Kopf's thread did not end."""

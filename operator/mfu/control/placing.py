@@ -34,10 +34,10 @@ class Placing:
         self._view = view
         self._allocation = allocation
         self._levels = levels
-        self._chosen: dict[Key, Hint] = {}
+        self._chosen: dict[Key, Hint | Missing] = {}
 
-    def chosen(self, workload: Key) -> Hint | None:
-        """The last hint that this process gave the workload's pods."""
+    def chosen(self, workload: Key) -> Hint | Missing | None:
+        """The last hint that this process gave the workload's pods, or why it gave none; None: it let none of them through."""
         return self._chosen.get(workload)
 
     def forget(self, workload: Key) -> None:
@@ -59,12 +59,12 @@ class Placing:
         if devices == 0:
             return None
         known = self._chosen.get(key)
-        if known is not None and isinstance(workload.job, Training) and self._allocation.bound_devices(key) > 0:
+        if isinstance(known, Hint) and isinstance(workload.job, Training) and self._allocation.bound_devices(key) > 0:
             return known  # a late pod of a gang goes where the others are
         nodes = self._view.nodes(self._allocation, now)
         found = hint(workload, nodes, devices, pods, self._levels)
+        self._chosen[key] = found
         if isinstance(found, Hint):
-            self._chosen[key] = found
             self._allocation.reserve(key, _taken(found, nodes, workload, devices, pods), now)
         else:
             _log.info("%s gets no placement hint: %s", key, found.message)

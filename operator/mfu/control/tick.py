@@ -101,6 +101,8 @@ class Tick:
         self._tick_seconds = tick_seconds
         self._window_seconds = window_seconds
         self._clock = clock
+        self.last_seconds = time.monotonic()
+        """When the last tick ended, or this was made."""
         self._pending: asyncio.Task[tuple[Snapshot, Looked]] | None = None
 
     async def run(self) -> None:
@@ -111,7 +113,8 @@ class Tick:
                 await self.once()
             except Exception:  # noqa: BLE001 - the next tick is to come whatever happened
                 _log.exception("a tick failed; the next one follows in %.0f s", self._tick_seconds)
-            self._exporter.tick_duration.observe(time.monotonic() - started)
+            self.last_seconds = time.monotonic()
+            self._exporter.tick_duration.observe(self.last_seconds - started)
             await asyncio.sleep(max(0.2, self._tick_seconds - (time.monotonic() - started)))
 
     async def once(self) -> None:

@@ -1,7 +1,7 @@
 """The store read as domain values: policies, accelerator classes, and the nodes with what is free on them. Cached until a change."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from mfu.api.accelerator import accelerator
@@ -90,6 +90,17 @@ class View:
                 known = Missing(reason=Reason.UNKNOWN_ACCELERATOR, message=f"node {node}: {_line(error)}")
             self._devices[node] = known
         return known
+
+    def only_class(self, selectors: Sequence[Mapping[str, str]]) -> str | None:
+        """The one class of accelerators that pods with these node selectors can get; None where there are several, or none."""
+        classes = set()
+        for key, body in self._store.all(Kind.NODE).items():
+            labels = labels_of(body)
+            devices = self.devices(key.name)
+            if isinstance(devices, Missing) or not all(selector.items() <= labels.items() for selector in selectors):
+                continue
+            classes.add(devices.unit)
+        return classes.pop() if len(classes) == 1 else None
 
     def nodes(self, allocation: Allocation, now: float) -> tuple[Node, ...]:
         """Every node that has accelerators of a known class."""

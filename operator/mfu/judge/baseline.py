@@ -9,23 +9,27 @@ from mfu.missing import Missing
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread, placed_fabric
 
-__all__ = ["at_load", "at_placement", "with_load"]
+__all__ = ["at_load", "at_placement", "is_below_load", "with_load"]
 
 # A replica with at least this share of the expected requests in flight is loaded as declared.
 _LOADED_RATIO = 0.85
 
 
+def is_below_load(estimate: Estimate, observation: Observation) -> bool:
+    """Whether clearly fewer requests are in flight than the estimate stands for."""
+    running = observation.evidence.running_requests
+    return isinstance(estimate.rates, ServingRates) and running is not None and running < _LOADED_RATIO * estimate.rates.concurrency
+
+
 def at_load(workload: Workload, estimate: Estimate, observation: Observation) -> Estimate | None:
     """The estimate at the observed number of requests in flight and their lengths; None where the load is as declared, or is not known.
 
-    An engine cannot run requests that nobody sends: at night it is not slower than expected, it is emptier.
+    An engine cannot run requests that nobody sends: at night it is not slower than expected, it is emptier. While requests wait, it is not.
     """
-    running = observation.evidence.running_requests
-    if not isinstance(workload.job, Inference) or not isinstance(estimate.rates, ServingRates) or running is None:
+    waiting = observation.evidence.waiting_requests or 0.0
+    if waiting >= 1.0 or not is_below_load(estimate, observation):
         return None
-    if running >= _LOADED_RATIO * estimate.rates.concurrency:
-        return None
-    return with_load(workload, observation, running)
+    return with_load(workload, observation, observation.evidence.running_requests or 0.0)
 
 
 def with_load(workload: Workload, observation: Observation, requests: float) -> Estimate | None:

@@ -12,8 +12,7 @@ _SECONDS_PER_HOUR = 3600.0
 
 
 def cost(workload: Workload, estimate: Estimate | Missing, observation: Observation | Missing) -> Cost:
-    """Dollars per hour for the accelerators held (declared, when nothing runs), and what a million tokens cost as observed, else as
-    expected.
+    """Dollars per hour for the accelerators held (declared, when nothing runs), and for a million tokens as observed, else as expected.
 
     Tokens are trained tokens, output tokens of inference, or prompt tokens of a prefill replica. The gap is the share of the hourly
     cost that bought nothing: 1 − observed ÷ expected, never negative.

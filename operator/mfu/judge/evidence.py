@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mfu.estimate.result import Bound, Estimate, ServingRates
 from mfu.estimate.workload import Inference, Workload
 from mfu.judge.assessment import Cause
-from mfu.judge.baseline import at_load, at_placement
+from mfu.judge.baseline import at_placement, is_below_load, with_load
 from mfu.judge.waterfall import Loss
 from mfu.missing import Missing
 from mfu.observe.observation import Evidence, Observation
@@ -59,7 +59,7 @@ def unmeasured(workload: Workload, estimate: Estimate, observation: Observation,
         figures = f"devices are busy {busy:.0%} of the time with tensor pipes active {tensor:.0%}"
         if busy >= _SPINNING_BUSY_RATIO and workload.fabric.count > 1:
             return Cause.COMMUNICATION, f"{figures}: they wait inside collectives"
-        if busy < _WAITING_BUSY_RATIO and not evidence.data_wait_ratio:
+        if busy < _WAITING_BUSY_RATIO and (evidence.data_wait_ratio or 0.0) < _DATA_WAIT:
             return Cause.HOST_BOUND, f"{figures}: they wait for the host"
         return Cause.UNEXPLAINED, f"{figures}, which points at no single cause"
     return Cause.UNEXPLAINED, "no exporter shows what is lost; enable the profiling counters of dcgm-exporter"
@@ -98,15 +98,12 @@ def _placement(workload: Workload, estimate: Estimate, spread: Spread | Missing)
 
 
 def _load(workload: Workload, estimate: Estimate, observation: Observation) -> Iterator[Loss]:
-    """A batch below the declared one, unless requests queue: then something else keeps them out."""
-    loaded = at_load(workload, estimate, observation)
+    """A batch below the expected one, unless a full cache keeps requests out."""
     evidence = observation.evidence
-    if (
-        loaded is None
-        or not isinstance(workload.job, Inference)
-        or not isinstance(estimate.rates, ServingRates)
-        or _cache_is_full(evidence)
-    ):
+    if not isinstance(estimate.rates, ServingRates) or not is_below_load(estimate, observation) or _cache_is_full(evidence):
+        return
+    loaded = with_load(workload, observation, evidence.running_requests or 0.0)
+    if loaded is None:
         return
     running = evidence.running_requests or 0.0
     figures = f"{running:.0f} requests in flight on average where {estimate.rates.concurrency} are expected"
@@ -120,9 +117,7 @@ def _load(workload: Workload, estimate: Estimate, observation: Observation) -> I
 
 
 def _undeclared_work(workload: Workload, estimate: Estimate, observation: Observation) -> Iterator[Loss]:
-    """Tensor pipes that do much more than the tokens need: kernels of a wider precision, undeclared recomputation, padding, another
-    model.
-    """
+    """Tensor pipes that do much more than the tokens need: a wider precision, undeclared recomputation, padding, another model."""
     mfu, hardware = observation.mfu_ratio, observation.hardware_ratio
     if isinstance(mfu, Missing) or isinstance(hardware, Missing) or mfu <= 0.0 or isinstance(workload.job, Inference):
         return

@@ -1,7 +1,7 @@
 """What one tick read from Prometheus: rates and gauges by pod and by device, before anybody judges them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -136,3 +136,15 @@ class Snapshot:
     devices: tuple[DeviceTelemetry, ...] = ()
     problem: Missing | None = None
     queries: int = 0
+    _held: Mapping[PodKey, tuple[DeviceTelemetry, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        held: dict[PodKey, list[DeviceTelemetry]] = {}
+        for device in self.devices:
+            if device.pod is not None:
+                held.setdefault(device.pod, []).append(device)
+        object.__setattr__(self, "_held", {pod: tuple(devices) for pod, devices in held.items()})
+
+    def held_by(self, pods: Iterable[PodKey]) -> tuple[DeviceTelemetry, ...]:
+        """The devices of these pods; looked up, since every workload asks."""
+        return tuple(device for pod in pods for device in self._held.get(pod, ()))

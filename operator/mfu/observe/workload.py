@@ -41,7 +41,7 @@ def observe(
         return Missing(reason=Reason.NOT_RUNNING, message="no pod of this workload is running")
     chosen = choice or TelemetryChoice()
     held = frozenset(pods)
-    devices = [device for device in snapshot.devices if device.pod in held]
+    devices = snapshot.held_by(sorted(held))
     evidence = device_evidence(devices, workload.fabric.accelerator)
     hardware = hardware_ratio(devices, workload.fabric.accelerator)
     young = running_since_seconds is not None and snapshot.at_seconds - running_since_seconds < _YOUNG_SECONDS
