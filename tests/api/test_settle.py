@@ -33,6 +33,14 @@ def test_times_and_changes_are_exact() -> None:
     assert settled(new, old) == {**new, "message": "31.0%"}
 
 
+def test_loosely_any_figure_is_kept_but_not_other_words() -> None:
+    assert settled({"a": "silent for 35 s", "since": "1"}, {"a": "silent for 5 s", "since": "2"}, loose=True) == {
+        "a": "silent for 5 s",
+        "since": "1",
+    }
+    assert settled("silent", "silent for 5 s", loose=True) == "silent"
+
+
 def test_small_ratios_are_shown_finer() -> None:
     assert steady_percent(0.0213, None) == "2.1%"
     assert steady_percent(0.0226, "2.1%") == "2.3%"

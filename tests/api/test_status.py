@@ -288,7 +288,7 @@ def test_rendering_what_is_written_again_changes_nothing(ratio: float, later: fl
     assert _render(_observed(ratio), previous=once, later=later) == once
 
 
-@given(ratio=st.floats(min_value=0.05, max_value=0.42), noise=st.floats(min_value=-0.0044, max_value=0.0044))
+@given(ratio=st.floats(min_value=0.12, max_value=0.42), noise=st.floats(min_value=-0.0044, max_value=0.0044))
 def test_noise_writes_nothing(ratio: float, noise: float) -> None:
     once = _render(_observed(ratio))
     again = _render(_observed(ratio + noise, at=60.0), previous=once, later=60.0)
@@ -303,6 +303,25 @@ def test_a_quiet_workload_is_not_written_at_every_tick(ratios: tuple[float, ...]
         assert _render(_observed(ratio, at=30.0 * tick), previous=status, later=30.0 * tick) == status
 
 
+def test_waiting_for_telemetry_is_not_written_at_every_tick() -> None:
+    def silent(seconds: int) -> Assessment:
+        missing = Missing(reason=Reason.TELEMETRY_MISSING, message=f"no sample for {seconds} s; scrape the pods")
+        return replace(
+            ASSESSMENT, observation=missing, drift=missing, drift_state=DriftState(), summary=f"43.1% expected; {missing.message}"
+        )
+
+    status = _render(silent(30))
+    assert _render(silent(60), previous=status, later=30.0) == status
+
+
+def test_a_placement_is_exact() -> None:
+    before = _render()
+    moved = replace(SPREAD, nodes=9, message=SPREAD.message.replace("8 nodes", "9 nodes"))
+    after = render(ASSESSMENT, spec=SPEC, previous=before, generation=3, now=NOW, placement=Placement(hint=HINT, spread=moved))
+    assert after["placement"]["placed"] == moved.message
+    assert {item["type"]: item["message"] for item in after["conditions"]}["Placed"] == moved.message
+
+
 def test_a_real_change_is_written_whole_and_with_its_time() -> None:
     before = _render()
     after = _render(_observed(0.35), previous=before, later=30.0)
@@ -310,6 +329,12 @@ def test_a_real_change_is_written_whole_and_with_its_time() -> None:
     assert after["observed"]["at"] == "2026-03-01T12:00:30Z"
     assert after["summary"].startswith("35.0% observed")
     assert after["conditions"][0]["lastTransitionTime"] == before["conditions"][0]["lastTransitionTime"]
+
+
+def test_half_a_point_is_a_real_change() -> None:
+    before = _render()
+    assert _render(_observed(0.3175), previous=before, later=30.0)["observed"]["mfu"] == "31.8%"
+    assert _render(_observed(0.3165), previous=before, later=30.0)["observed"]["mfu"] == "31.2%"
 
 
 def test_a_status_that_changes_gets_a_new_transition_time() -> None:

@@ -259,6 +259,15 @@ def test_the_operators_account_may_not_suspend_a_job_nor_resume_anothers(tenant)
         assert "may only resume a Job that its gate suspended" in refusal.value.stderr
 
 
+def test_a_job_that_was_released_and_suspended_again_is_its_owners_to_resume(tenant):
+    tenant.create(job("train", labels=LABELLED))
+    tenant.patch_as_operator("job", "train", {"metadata": {"annotations": {"mfu.dev/admitted": "Admitted"}}, "spec": {"suspend": False}})
+    tenant.plane.kubectl("patch", "job", "train", "-n", tenant.namespace, "--type", "merge", "-p", '{"spec":{"suspend":true}}')
+    with pytest.raises(CommandFailed) as refusal:
+        tenant.patch_as_operator("job", "train", {"spec": {"suspend": False}})
+    assert "and only once" in refusal.value.stderr
+
+
 @pytest.mark.parametrize(
     ("patch", "said"),
     [

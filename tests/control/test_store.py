@@ -153,7 +153,7 @@ def marked(*changes: tuple[Kind, JsonObject]) -> list[str]:
     return sorted(added)
 
 
-WORKLOAD = (Kind.WORKLOAD, body("train", 1, spec={}))
+WORKLOAD = (Kind.WORKLOAD, body("train", 1, spec={"accelerators": {"class": "h100-sxm-80gb"}}))
 
 
 def test_a_pod_marks_its_workload_even_when_that_does_not_exist() -> None:
@@ -177,6 +177,12 @@ def test_a_node_marks_the_workloads_on_it_unless_only_its_heartbeat_came() -> No
     placed = (Kind.POD, pod("p", 1, node="n"))
     assert marked(node(1), placed, node(2, rack="r")) == ["ModelWorkload team/train"]
     assert marked(node(1), placed, node(2)) == []
+
+
+def test_a_new_node_marks_the_workloads_that_leave_the_class_to_the_nodes() -> None:
+    node = body("n", 1, namespace="", status={"allocatable": {"nvidia.com/gpu": "8"}, "conditions": []})
+    anywhere = (Kind.WORKLOAD, body("anywhere", 1, spec={"accelerators": {"count": 8}}))
+    assert marked(WORKLOAD, anywhere, (Kind.NODE, node)) == ["ModelWorkload team/anywhere"]
 
 
 def test_a_namespaces_labels_mark_its_workloads() -> None:

@@ -93,7 +93,11 @@ def seen(mfu: float | Missing, *, at: float = 0.0, **rest: Any) -> Observation:
     return Observation(at_seconds=at, mfu_ratio=mfu, hardware_ratio=0.5, accelerators=8, **rest)
 
 
-SILENT = Missing(reason=Reason.TELEMETRY_MISSING, message="x")
+def silent(message: str) -> Missing:
+    return Missing(reason=Reason.TELEMETRY_MISSING, message=message)
+
+
+SILENT = silent("x")
 DOWN = Missing(reason=Reason.PROMETHEUS_UNAVAILABLE, message="x")
 
 
@@ -104,7 +108,8 @@ DOWN = Missing(reason=Reason.PROMETHEUS_UNAVAILABLE, message="x")
         pytest.param(seen(0.400), seen(0.404), False, id="noise"),
         pytest.param(seen(0.400), seen(0.406), True, id="a step"),
         pytest.param(seen(0.400), DOWN, True, id="silence"),
-        pytest.param(SILENT, Missing(reason=Reason.TELEMETRY_MISSING, message="y"), False, id="the same silence"),
+        pytest.param(silent("silent for 3 s"), silent("silent for 94 s"), False, id="the same silence for longer"),
+        pytest.param(silent("no exporter"), silent("a counter that stands still"), True, id="a silence that asks for something else"),
         pytest.param(SILENT, DOWN, True, id="another silence"),
         pytest.param(seen(SILENT), seen(0.4), True, id="application telemetry appears"),
         pytest.param(seen(0.4), seen(0.4, faults=("odd",)), True, id="a fault"),

@@ -55,12 +55,13 @@ def member(
 def test_ratios_are_weighted_by_peak_flops_and_not_averaged() -> None:
     # 8 × 989.4 TFLOP/s at 40 % and 24 × 312 TFLOP/s at 20 %.
     found = roll_up(
-        [member(seen=0.4), member("other", seen=0.2, accelerators=24, kind="a100-sxm-80gb")],
+        [member(expected=0.5, seen=0.4), member("other", expected=0.3, seen=0.2, accelerators=24, kind="a100-sxm-80gb")],
         capacity={"h100-sxm-80gb": 16, "a100-sxm-80gb": 32},
     )
     h100 = training(on=fabric("h100-sxm-80gb")).fabric.accelerator.peak_flops_per_second["bf16"]
     a100 = training(on=fabric("a100-sxm-80gb")).fabric.accelerator.peak_flops_per_second["bf16"]
     assert found.observed_ratio == pytest.approx((0.4 * 8 * h100 + 0.2 * 24 * a100) / (8 * h100 + 24 * a100))
+    assert found.expected_ratio == pytest.approx((0.5 * 8 * h100 + 0.3 * 24 * a100) / (8 * h100 + 24 * a100))
     assert (found.accelerators.total, found.accelerators.allocated, found.accelerators.declared) == (48, 32, 32)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mfu.errors import ConfigError
-from mfu.model.architecture import Attention, DeltaNet, Experts, LatentAttention, Mlp, StateSpace
+from mfu.model.architecture import Attention, CompressedAttention, DeltaNet, Experts, LatentAttention, Mlp, StateSpace
 from mfu.model.config import read_config
 from mfu.model.operations import Pass
 from mfu.model.totals import count, parameters
@@ -52,6 +52,17 @@ def test_the_language_model_of_a_multimodal_config_is_read_and_its_towers_are_na
     nested = read_config({"model_type": "some_vlm", name: LLAMA, "vision_config": {"hidden_size": 7}})
     assert nested.layers == read_config(LLAMA).layers
     assert nested.assumptions == ("only the language model is counted; left out: vision_config",)
+
+
+def test_a_nested_language_model_takes_what_it_leaves_out_from_its_class() -> None:
+    stated = {"model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "sliding_window": 1024}
+    nested = read_config({"model_type": "gemma3", "text_config": stated})
+    assert parameters(nested).total == 3_880_263_168
+    assert nested.assumptions == (
+        "text_config.* leaves out what its class supplies: num_attention_heads 8, num_key_value_heads 4, vocab_size 262208, head_dim 256",
+    )
+    with pytest.raises(ConfigError, match="lacks vocab_size"):
+        read_config(stated)
 
 
 @pytest.mark.parametrize(
@@ -185,6 +196,36 @@ def test_layers_without_their_own_indexer_still_attend_sparsely() -> None:
     assert mixers == [(2, 5, 4), (0, 5, 4)]
 
 
+def test_compressed_attention_is_read_with_its_streams_and_its_grouped_output() -> None:
+    flash = {
+        "model_type": "deepseek_v4",
+        "vocab_size": 129280,
+        "hidden_size": 4096,
+        "moe_intermediate_size": 2048,
+        "num_hidden_layers": 43,
+        "num_attention_heads": 64,
+        "num_key_value_heads": 1,
+        "head_dim": 512,
+        "q_lora_rank": 1024,
+        "num_experts_per_tok": 6,
+        "n_routed_experts": 256,
+        "n_shared_experts": 1,
+        "sliding_window": 128,
+        "o_groups": 8,
+        "o_lora_rank": 1024,
+        "index_n_heads": 64,
+        "index_head_dim": 128,
+        "index_topk": 512,
+        "hc_mult": 4,
+        "compress_ratios": [128] + [128, 4] * 21 + [0],
+    }
+    architecture = read_config(flash)
+    assert parameters(architecture).total == 284_340_750_935
+    assert [(m.compress_rate, n) for m, n in architecture.mixers() if isinstance(m, CompressedAttention)] == [(128, 22), (4, 21)]
+    with pytest.raises(ConfigError, match="must hold 0, 4 and 128 only, not 16"):
+        read_config(flash | {"compress_ratios": [16] * 43})
+
+
 def test_hybrids_are_read_from_letters_and_from_words() -> None:
     scan = {"model_type": "nemotron_h", "mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 16, "head_dim": 16}
     letters = read_config(LLAMA | scan | {"hybrid_override_pattern": "M-M*M-M*"})
@@ -286,6 +327,6 @@ def test_every_config_found_in_the_wild_is_read_or_refused_with_its_key() -> Non
         try:
             architecture = read_config(config)
         except ConfigError as error:
-            assert error.path.split(".")[-1] in {"compress_ratios", "quantization"}, f"{file.name}: {error}"
+            assert error.path.split(".")[-1] in {"quantization"}, f"{file.name}: {error}"
         else:
             assert parameters(architecture).total > 0

@@ -34,7 +34,7 @@ for _ in range(900):
     [
         pytest.param({}, "", "the config lacks hidden_size .* vocab_size .* num_hidden_layers .* num_attention_heads", id="nothing at all"),
         pytest.param(LLAMA | {"hidden_size": None}, "", r"the config lacks hidden_size \(or n_embd, d_model", id="no width"),
-        pytest.param({"text_config": {"model_type": "llama"}}, "text_config", "the config lacks hidden_size", id="defaults of a class"),
+        pytest.param({"text_config": {"model_type": "novel"}}, "text_config", "the config lacks hidden_size", id="nothing inside"),
         pytest.param(LLAMA | {"intermediate_size": None}, "", "lacks intermediate_size", id="no feed-forward width"),
         pytest.param(LLAMA | {"num_hidden_layers": 10**12}, "num_hidden_layers", "from 1 to 4096, not 1000000000000", id="absurd depth"),
         pytest.param(

@@ -48,9 +48,18 @@ def test_sparse_attention_sees_no_more_keys_than_its_indexer_picks(new: int, pas
     assert replace(CORE, top_tokens=top).visible_pairs(work) == enumerated(new, past, window=top)
 
 
+@given(new=LENGTHS, past=PASTS, block=st.integers(min_value=2, max_value=9), top=st.none() | st.integers(min_value=1, max_value=9))
+def test_blocks_are_seen_once_they_are_complete(new: int, past: int, block: int, top: int | None) -> None:
+    work = Pass(batch=1, new_tokens=new, past_tokens=past)
+    seen = [min((query + 1) // block, top or 99) for query in range(past, past + new)]
+    compressed = replace(CORE, block=block, top_tokens=top)
+    assert compressed.visible_pairs(work) == sum(seen) <= compressed.full_pairs(work)
+    assert compressed.visible_context(work) == seen[-1]
+
+
 @given(
     sequence=LENGTHS,
-    core=st.sampled_from([CORE, replace(CORE, window=5), replace(CORE, chunk=7), replace(CORE, top_tokens=3)]),
+    core=st.sampled_from([CORE, replace(CORE, window=5), replace(CORE, chunk=7), replace(CORE, top_tokens=3), replace(CORE, block=4)]),
 )
 def test_a_prefill_sees_as_many_pairs_as_its_tokens_one_by_one(sequence: int, core: AttentionCore) -> None:
     steps = [Pass(batch=1, new_tokens=1, past_tokens=past) for past in range(sequence)]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from mfu.errors import MetricsError
 from mfu.observe.port import Sample
 from mfu.observe.prometheus import PrometheusMetrics
+from sandbox.pki import Authority, KeyPair
 
 
 @dataclass
@@ -36,7 +38,13 @@ class Server:
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    told = Server()
+    with serving(Server()) as told:
+        yield told
+
+
+@contextmanager
+def serving(told: Server, pair: KeyPair | None = None) -> Iterator[Server]:
+    """Over TLS where a certificate is given."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -55,15 +63,21 @@ def server() -> Iterator[Server]:
             pass
 
     http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{http.server_address[1]}"
+    if pair is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pair.certificate, pair.key)
+        http.socket = context.wrap_socket(http.socket, server_side=True, do_handshake_on_connect=False)
+    told.url = f"http{'s' if pair else ''}://127.0.0.1:{http.server_address[1]}"
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
-    yield told
-    if told.silent is not None:
-        told.silent.set()
-    http.shutdown()
-    http.server_close()
-    thread.join()
+    try:
+        yield told
+    finally:
+        if told.silent is not None:
+            told.silent.set()
+        http.shutdown()
+        http.server_close()
+        thread.join()
 
 
 def ask(server: Server, promql: str = "up", **options: object) -> tuple[Sample, ...]:
@@ -190,3 +204,14 @@ def test_a_password_in_the_url_is_never_shown() -> None:
     with PrometheusMetrics("http://user:secret@127.0.0.1:9", retries=0) as metrics, pytest.raises(MetricsError) as raised:
         metrics.query("up")
     assert "secret" not in str(raised.value)
+
+
+def test_the_ca_file_is_what_is_trusted_and_without_it_the_message_names_the_flag(tmp_path: Path) -> None:
+    authority = Authority.create(tmp_path)
+    pair = authority.issue_server_certificate("prometheus", ips=["127.0.0.1"])
+    with serving(Server(), pair) as server:
+        server.answers([12.0, "1"], result_type="scalar")
+        with PrometheusMetrics(server.url, ca_file=authority.certificate) as metrics:
+            assert metrics.query("time()")[0].value == 1.0
+        with PrometheusMetrics(server.url, retries=0) as stranger, pytest.raises(MetricsError, match=r"not trusted.*--prometheus-ca-file"):
+            stranger.query("time()")

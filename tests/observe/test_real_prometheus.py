@@ -110,6 +110,11 @@ def truth(history: History) -> None:
     history.counter("tgi_request_generated_tokens_sum", target("serving", "tgi-0"), 20.0)
     history.counter("tgi_request_input_length_sum", target("serving", "tgi-0"), 60.0)
     history.counter("trtllm_generation_tokens_total", {**target("serving", "trt-0"), "model_name": "m"}, 30.0)
+    history.counter("dynamo_frontend_output_tokens_total", {**target("serving", "dynamo-0"), "model": "m"}, 25.0)
+    history.counter("dynamo_frontend_input_sequence_tokens_sum", {**target("serving", "dynamo-0"), "model": "m"}, 90.0)
+    history.counter("dynamo_frontend_cached_sequence_length_sum", {**target("serving", "dynamo-0"), "model": "m"}, 10.0)
+    board = {"gpu_id": "3", "hostname": "mi-1", "card_series": "AMD Instinct MI300X OAM", "serial_number": "692", "instance": "mi-1:5000"}
+    history.gauge("amd_gpu_gfx_activity", {**board, **target("research", "rocm-0")}, 83.0)
     for number in range(2):
         own = target("research", f"train-{number}")
         history.counter("mfu_training_tokens_total", own, 5000.0)
@@ -197,6 +202,7 @@ def test_a_series_without_recent_scrapes_is_old_by_its_own_time(read: Snapshot) 
 
 def test_a_claim_for_another_namespace_is_not_believed(read: Snapshot) -> None:
     assert served("victim-0") not in read.serving
+    assert served("victim-0") in read.claimed
     assert all(key.namespace != "attacker" for key in read.serving)
 
 
@@ -205,6 +211,7 @@ def test_a_claim_for_another_namespace_is_not_believed(read: Snapshot) -> None:
     [
         pytest.param("sglang-0", Source.SGLANG, 50.0, 70.0, id="sglang"),
         pytest.param("tgi-0", Source.TGI, 20.0, 60.0, id="tgi"),
+        pytest.param("dynamo-0", Source.DYNAMO, 25.0, 80.0, id="dynamo"),
         pytest.param("trt-0", Source.TENSORRT_LLM, 30.0, 0.0, id="tensorrt-llm"),
     ],
 )
@@ -240,10 +247,16 @@ def test_devices_are_read_with_old_and_new_names_and_their_holder(read: Snapshot
     assert first.busy_ratio == pytest.approx(0.97)
 
 
+def test_amd_devices_are_read_under_their_exporters_own_names(read: Snapshot) -> None:
+    found = next(each for each in read.devices if each.node == "mi-1")
+    assert (found.pod, found.busy_ratio) == (PodKey(namespace="research", pod="rocm-0"), pytest.approx(0.83))
+
+
 def test_a_time_sliced_device_is_one_device_that_belongs_to_nobody(read: Snapshot) -> None:
     found = [each for each in read.devices if each.uuid == "GPU-node-b-0"]
     assert len(found) == 1
-    assert found[0].shared and found[0].pod is None
+    assert found[0].pod is None
+    assert {key.pod for key in found[0].sharers} == {"slice-1", "slice-2"}
 
 
 def test_the_number_of_queries_is_the_same_for_5_and_for_200_pods(
@@ -300,6 +313,9 @@ class Exporter:
         )
 
     def close(self) -> None:
+        """May be called twice."""
+        if not self._thread.is_alive():
+            return
         self.server.shutdown()
         self.server.server_close()
         self._thread.join()
@@ -314,24 +330,25 @@ def test_a_scraped_exporter_warms_up_is_read_and_becomes_stale_when_it_dies(moni
     key = PodKey(namespace="live", pod="chat-0")
     live = monitoring.prometheus
     live.set_targets("tests", [TargetGroup(targets=[exporter.address], labels={"namespace": "live", "pod": "chat-0"})])
-    with PrometheusMetrics(live.url) as adapter:
+    try:
+        with PrometheusMetrics(live.url) as adapter:
 
-        def look() -> Snapshot:
-            return read_snapshot(adapter, now=time.time(), window_seconds=6.0)
+            def look() -> Snapshot:
+                return read_snapshot(adapter, now=time.time(), window_seconds=6.0)
 
-        try:
             supervisor.wait_until("the exporter's tokens are read", lambda: key in look().serving, seconds=30)
             assert not look().serving[key].covers_window
             supervisor.wait_until("the window is covered", lambda: look().serving[key].covers_window, seconds=30)
             seen = look()
-        finally:
             exporter.close()
-        assert seen.serving[key].generation_tokens_per_second == pytest.approx(Exporter.RATE, rel=0.1)
-        assert [(found.pod, found.clock_hertz) for found in seen.devices if found.uuid == "GPU-live"] == [(key, 1.7e9)]
+            assert seen.serving[key].generation_tokens_per_second == pytest.approx(Exporter.RATE, rel=0.1)
+            assert [(found.pod, found.clock_hertz) for found in seen.devices if found.uuid == "GPU-live"] == [(key, 1.7e9)]
 
-        def ended() -> bool:
-            left = look().serving.get(key)
-            return left is not None and left.sampled_at_seconds is None
+            def ended() -> bool:
+                left = look().serving.get(key)
+                return left is not None and left.sampled_at_seconds is None
 
-        supervisor.wait_until("the dead exporter's series have ended", ended, seconds=30)
-    live.set_targets("tests", [])
+            supervisor.wait_until("the dead exporter's series have ended", ended, seconds=30)
+    finally:
+        exporter.close()
+        live.set_targets("tests", [])

@@ -91,10 +91,17 @@ def test_tensor_activity_is_a_ratio_or_unknown(value: float, ratio: float | None
 def test_instances_of_one_device_are_told_apart() -> None:
     slices = [{**DEVICE, "GPU_I_ID": str(number), "GPU_I_PROFILE": "1g.10gb", "pod": f"job-{number}"} for number in (1, 2)]
     found = read_devices(DCGM, [sample("tensorActive", 0.1 * number, **labels) for number, labels in enumerate(slices, start=1)])
-    assert [(each.partition, each.pod and each.pod.pod, each.shared) for each in found] == [
-        ("1g.10gb", "job-1", False),
-        ("1g.10gb", "job-2", False),
+    assert [(each.partition, each.pod and each.pod.pod, each.sharers) for each in found] == [
+        ("1g.10gb", "job-1", ()),
+        ("1g.10gb", "job-2", ()),
     ]
+
+
+def test_a_device_that_two_pods_show_belongs_to_neither() -> None:
+    holders = [{**DEVICE, "pod": name} for name in ("job-1", "job-2")]
+    found = read_devices(DCGM, [sample("tensorActive", 0.7, **labels) for labels in holders])
+    assert len(found) == 1 and found[0].pod is None
+    assert [key.pod for key in found[0].sharers] == ["job-1", "job-2"]
 
 
 def test_traffic_is_the_sum_of_both_directions() -> None:

@@ -41,9 +41,9 @@ def decoded(prompt: int, generation: int) -> float:
 
 
 def device(
-    *, tensor: float, clock: float = 2e9, holder: PodKey | None = None, node: str = "n", uuid: str = "G", shared: bool = False
+    *, tensor: float, clock: float = 2e9, holder: PodKey | None = None, node: str = "n", uuid: str = "G", sharers: tuple[PodKey, ...] = ()
 ) -> DeviceTelemetry:
-    return DeviceTelemetry(uuid=uuid, node=node, pod=holder or pod(), tensor_active_ratio=tensor, clock_hertz=clock, shared=shared)
+    return DeviceTelemetry(uuid=uuid, node=node, pod=holder or pod(), tensor_active_ratio=tensor, clock_hertz=clock, sharers=sharers)
 
 
 def seen(found: Observation | Missing) -> Observation:
@@ -142,6 +142,17 @@ def test_mfu_is_proportional_to_tokens_and_inverse_to_accelerators(tokens: float
     assert once == pytest.approx(tokens * trained(sequence) / (accelerators * PEAK))
 
 
+def test_a_replica_that_was_just_added_does_not_pull_the_others_down() -> None:
+    job = workload(inference(), count=1)
+    young = replace(serves(10.0, 2.0), covers_window=False)
+    steady = mfu(observe(job, [pod(0)], snapshot(served={pod(0): serves(1000.0, 200.0)}), accelerators=1))
+    grown = observe(job, [pod(0), pod(1)], snapshot(served={pod(0): serves(1000.0, 200.0), pod(1): young}), accelerators=2)
+    assert mfu(grown) == pytest.approx(steady)
+    assert seen(grown).accelerators == 2
+    undeclared = observe(job, [pod(0), pod(1)], snapshot(served={pod(0): serves(1000.0, 200.0), pod(1): young}))
+    assert mfu(undeclared) == pytest.approx(steady)
+
+
 def test_no_running_pod_is_not_running() -> None:
     assert missing(observe(workload(training()), [], snapshot())).reason is Reason.NOT_RUNNING
 
@@ -161,6 +172,13 @@ def test_silence_has_its_reason() -> None:
     assert missing(observe(job, [pod()], fresh)).reason is Reason.WARMING_UP
 
 
+def test_pods_that_another_namespace_reports_are_told_how_to_be_believed() -> None:
+    found = missing(observe(workload(training()), [pod()], replace(snapshot(), claimed=frozenset({pod()}))))
+    assert found.reason is Reason.TELEMETRY_UNATTRIBUTED and "honorLabels" in found.message
+    reported = replace(snapshot(trained={pod(): trains(5e5)}), claimed=frozenset({pod()}))
+    assert mfu(observe(workload(training()), [pod()], reported)) > 0
+
+
 def test_a_failed_query_of_another_source_does_not_hide_what_was_read() -> None:
     read = replace(snapshot(trained={pod(): trains(5e5)}), problem=Missing(reason=Reason.PROMETHEUS_UNAVAILABLE, message="1 of 9 failed"))
     assert mfu(observe(workload(training()), [pod()], read)) > 0
@@ -178,6 +196,13 @@ def test_a_declared_counter_is_taken_instead_of_the_reporters() -> None:
     counters = TrainingCounters(tokens_metric="team_tokens_total")
     read = replace(snapshot(trained={pod(): trains(1.0)}), declared={counters: {pod(): trains(5e5)}})
     assert seen(observe(workload(training()), [pod()], read, choice=TelemetryChoice(training=counters))).tokens_per_second == 5e5
+
+
+def test_a_declared_counter_that_is_one_too_many_is_told_so() -> None:
+    counters = TrainingCounters(tokens_metric="team_tokens_total")
+    read = replace(snapshot(trained={pod(): trains(1.0)}), unread=frozenset({counters}))
+    found = missing(observe(workload(training()), [pod()], read, choice=TelemetryChoice(training=counters)))
+    assert found.reason is Reason.TELEMETRY_UNSUPPORTED and "team_tokens_total is not read" in found.message
 
 
 def test_devices_alone_give_a_hardware_figure_and_no_mfu() -> None:
@@ -201,6 +226,7 @@ def test_the_hardware_figure_scales_with_the_clock() -> None:
     [
         pytest.param((), Reason.TELEMETRY_UNATTRIBUTED, id="no device names the pods"),
         pytest.param((device(tensor=0.5, holder=PodKey(namespace="x", pod="y")),), Reason.TELEMETRY_UNATTRIBUTED, id="devices of others"),
+        pytest.param((device(tensor=0.5, sharers=(pod(), pod(7))),), Reason.TELEMETRY_UNATTRIBUTED, id="shared with other pods"),
         pytest.param((DeviceTelemetry(uuid="G", node="n", pod=pod(), busy_ratio=0.9),), Reason.TELEMETRY_UNSUPPORTED, id="no profiling"),
     ],
 )
@@ -241,3 +267,10 @@ def test_a_node_with_lower_clocks_is_named_as_the_straggler() -> None:
     even = tuple(replace(each, clock_hertz=1.8e9) for each in devices)
     found = seen(observe(workload(training()), [pod()], replace(snapshot(trained={pod(): trains(5e5)}), devices=even)))
     assert found.evidence.slowest_node is None
+
+
+def test_figures_of_a_shared_device_are_no_evidence_about_one_of_its_pods() -> None:
+    shared = device(tensor=0.9, sharers=(pod(), pod(7)))
+    found = seen(observe(workload(training()), [pod()], replace(snapshot(trained={pod(): trains(5e5)}), devices=(shared,))))
+    assert "shared by several pods" in missing(found.hardware_ratio).message
+    assert found.evidence.tensor_active_ratio is None and found.faults == ()

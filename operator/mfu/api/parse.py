@@ -1,5 +1,6 @@
 """A document → the wire model of its kind; every fault as a Problem: its field path, what is allowed, and the nearest name for a typo."""
 
+import re
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar, get_args
@@ -23,6 +24,7 @@ SPECS: Mapping[str, type[BaseModel]] = {
 }
 _API_VERSION = "mfu.dev/v1alpha1"
 _TOP_LEVEL = ("apiVersion", "kind", "metadata", "spec", "status")
+_PLAIN_KEY = re.compile(r"[\w./-]{1,64}")
 
 Spec = TypeVar("Spec", bound=BaseModel)
 
@@ -67,7 +69,7 @@ def envelope_problems(body: Mapping[str, object]) -> list[Problem]:
         if key not in _TOP_LEVEL:
             near = get_close_matches(str(key), (*_TOP_LEVEL, *_field_names(SPECS.get(str(kind)))), n=1)
             hint = f"; did you mean {'spec.' if near[0] not in _TOP_LEVEL else ''}{near[0]}?" if near else ""
-            problems.append(Problem(path=str(key), message=f"is not a known field{hint}"))
+            problems.append(Problem(path=_key(key), message=f"is not a known field{hint}"))
     if kind != "FleetReport" and not isinstance(body.get("spec"), Mapping):
         problems.append(Problem(path="spec", message="is required" if body.get("spec") is None else "must be a mapping"))
     return problems
@@ -96,7 +98,13 @@ def _problems(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
 
 
 def _path(location: Sequence[int | str]) -> str:
-    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
+    return "spec" + "".join(f"[{part}]" if isinstance(part, int) else f".{_key(part)}" for part in location)
+
+
+def _key(name: object) -> str:
+    """A key as it is written; one that would not stay on the line is shown as a string."""
+    text = str(name)
+    return text if _PLAIN_KEY.fullmatch(text) else _shown(text)
 
 
 def _message(detail: ErrorDetails, model: type[BaseModel]) -> str:

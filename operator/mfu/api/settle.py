@@ -10,7 +10,7 @@ from typing import Any
 
 from mfu.api.figures import percent, ratio_of
 
-__all__ = ["same_words", "settled", "settled_text", "steady_percent"]
+__all__ = ["settled", "settled_text", "steady_percent"]
 
 _FIGURE = re.compile(r"([-+]?)(\$?)(\d[\d,]*(?:\.\d+)?)(%?)")
 _POINTS = 1.0  # percentages: points
@@ -26,30 +26,28 @@ def steady_percent(ratio: float, written: object) -> str:
     return percent(ratio)
 
 
-def settled(new: Any, written: Any) -> Any:
-    """`new` with every text that only differs by noise from the one at the same place in `written` replaced by that; times are exact."""
+def settled(new: Any, written: Any, *, loose: bool = False) -> Any:
+    """`new` with every text that only differs by noise from the one at the same place in `written` replaced by that; times are exact.
+
+    `loose`: however far the figures moved, as long as the words are the same.
+    """
     match new, written:
         case str(), str():
-            return settled_text(new, written)
+            return settled_text(new, written, loose=loose)
         case Mapping(), Mapping():
-            return {key: value if key in _EXACT else settled(value, written.get(key)) for key, value in new.items()}
+            return {key: value if key in _EXACT else settled(value, written.get(key), loose=loose) for key, value in new.items()}
         case list(), list() if len(new) == len(written):
-            return [settled(one, other) for one, other in zip(new, written, strict=True)]
+            return [settled(one, other, loose=loose) for one, other in zip(new, written, strict=True)]
         case _:
             return new
 
 
-def settled_text(new: str, written: str) -> str:
-    """`written` where it has the words of `new` and figures near those of `new`, else `new`."""
-    if not same_words(new, written):
+def settled_text(new: str, written: str, *, loose: bool = False) -> str:
+    """`written` where it has the words of `new` and figures near those of `new` (`loose`: any figures), else `new`."""
+    if _FIGURE.sub(r"\2#\4", new) != _FIGURE.sub(r"\2#\4", written):
         return new
     pairs = zip(_FIGURE.finditer(new), _FIGURE.finditer(written), strict=True)
-    return written if all(_near(_value(a), _value(b), a[4]) for a, b in pairs) else new
-
-
-def same_words(new: str, written: str) -> bool:
-    """Whether two texts differ in their figures only."""
-    return _FIGURE.sub(r"\2#\4", new) == _FIGURE.sub(r"\2#\4", written)
+    return written if loose or all(_near(_value(a), _value(b), a[4]) for a, b in pairs) else new
 
 
 def _value(figure: re.Match[str]) -> float:

@@ -9,7 +9,7 @@ from mfu.api.claims import claims
 from mfu.api.conditions import conditions
 from mfu.api.expectation import clipped, expected_status
 from mfu.api.figures import count_text, instant, money, percent, rate_text, ratio_of, signed_percent
-from mfu.api.settle import same_words, settled, settled_text, steady_percent
+from mfu.api.settle import settled, settled_text, steady_percent
 from mfu.estimate.workload import Inference, Phase, Training, Workload
 from mfu.judge.assessment import Assessment, Cost, Drift, Recommendation
 from mfu.judge.verdict import Verdict
@@ -21,7 +21,7 @@ from mfu.place.hint import Hint
 
 __all__ = ["Placement", "model_label", "render"]
 
-_FOLLOWS = frozenset({"cost", "summary"})  # from the expected and the observed ratio
+_OBSERVED = frozenset({"Observed", "Drifting"})  # conditions that speak of observed figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,9 +65,7 @@ def render(
     verdict = _verdict(assessment.verdict)
     # What all these say is made of the expected and the observed figures: it is kept with them or written with them.
     if observed.get("at") and expected == previous.get("expected") and verdict == previous.get("verdict"):
-        seen = {
-            key: _kept(value, previous.get(key)) if key in _FOLLOWS else settled(value, previous.get(key)) for key, value in seen.items()
-        }
+        seen = {key: _steady(key, value, previous.get(key)) for key, value in seen.items()}
     status = {
         "observedGeneration": generation,
         "mode": _mode(assessment.workload, spec),
@@ -120,15 +118,15 @@ def _verdict(verdict: Verdict) -> dict[str, Any]:
 def _observed(observation: Observation | Missing, written: object) -> dict[str, Any]:
     """With the time that is written where nothing else changed, and without a time where something did."""
     before = _mapping(written)
+    rendered: dict[str, Any]
     if isinstance(observation, Missing):
-        rendered: dict[str, Any] = {"mfu": "unknown", "message": clipped(f"unknown: {observation.message}")}
+        rendered = _unobserved(observation, before)
     else:
-        rendered = {}
         match observation.mfu_ratio:
-            case Missing(message=message):
-                rendered |= {"mfu": "unknown", "message": clipped(f"unknown: {message}")}
+            case Missing() as missing:
+                rendered = _unobserved(missing, before)
             case ratio:
-                rendered["mfu"] = steady_percent(ratio, before.get("mfu"))
+                rendered = {"mfu": steady_percent(ratio, before.get("mfu"))}
         if not isinstance(observation.hardware_ratio, Missing):
             rendered["hardware"] = steady_percent(observation.hardware_ratio, before.get("hardware"))
         if observation.source is not None:
@@ -138,25 +136,29 @@ def _observed(observation: Observation | Missing, written: object) -> dict[str, 
             rendered["tokensPerSecond"] = settled_text(tokens, str(before.get("tokensPerSecond")))
         rendered["accelerators"] = observation.accelerators
         if observation.faults:
-            rendered["faults"] = [clipped(fault) for fault in observation.faults[:32]]
-    rendered = settled(rendered, before)
+            rendered["faults"] = settled([clipped(fault) for fault in observation.faults[:32]], before.get("faults"))
     same = rendered == {key: value for key, value in before.items() if key != "at"}
     return rendered | ({"at": before["at"]} if same and "at" in before else {})
+
+
+def _unobserved(missing: Missing, before: Mapping[str, Any]) -> dict[str, Any]:
+    return {"mfu": "unknown", "message": settled_text(clipped(f"unknown: {missing.message}"), str(before.get("message")), loose=True)}
 
 
 def _moment(observation: Observation | Missing, now: datetime) -> datetime:
     return now if isinstance(observation, Missing) else datetime.fromtimestamp(observation.at_seconds, UTC)
 
 
-def _kept(new: Any, written: object) -> Any:
-    """`written` where it says the same with other figures: near zero, money that follows from a steady ratio is all noise."""
-    match new, written:
-        case str(), str():
-            return written if same_words(new, written) else new
-        case dict(), Mapping() if new.keys() == written.keys():
-            return {key: _kept(value, written[key]) for key, value in new.items()}
+def _steady(part: str, new: Any, written: Any) -> Any:
+    """`new` without noise. What follows from the two ratios or waits for them is kept whatever its figures: near zero all is noise."""
+    match part:
+        case "conditions":
+            before = {item.get("type"): item for item in written if isinstance(item, Mapping)} if isinstance(written, list) else {}
+            return [settled(item, before.get(item["type"]), loose=True) if item["type"] in _OBSERVED else item for item in new]
+        case "drift":
+            return settled(new, written, loose=new["ratio"] == "unknown")
         case _:
-            return new
+            return settled(new, written, loose=part in ("cost", "summary"))
 
 
 def _drift(assessment: Assessment, expected: str, observed: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def _print_groups(console: Console, title: str, groups: Any) -> None:
     if not groups:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in (title, "GPUS", "EXPECTED", "OBSERVED", "GAP", "COST"):
+    for column in (title, "GPUS", "EXPECTED", "OBSERVED", "GAP/H", "COST/H"):
         table.add_column(column, no_wrap=True)
     for group in groups:
         table.add_row(Text(str(group.get("name"))), *(Text(_text(group, figure)) for figure in FIGURES))
@@ -106,7 +106,7 @@ def _print_worst(console: Console, worst: Any) -> None:
     if not worst:
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("LOSES MOST", "EXPECTED", "OBSERVED", "GAP", "CAUSE"):
+    for column in ("LOSES MOST", "EXPECTED", "OBSERVED", "GAP/H", "CAUSE"):
         table.add_column(column, no_wrap=True)
     for loss in worst:
         name = f"{loss.get('namespace')}/{loss.get('name')}"

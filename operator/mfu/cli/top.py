@@ -11,9 +11,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mfu.errors import ClusterError
+
 __all__ = ["add_arguments", "run"]
 
-COLUMNS = ("NAMESPACE", "NAME", "MODE", "GPUS", "EXPECTED", "OBSERVED", "DRIFT", "BOUND", "VERDICT", "GAP", "SUMMARY")
+COLUMNS = ("NAMESPACE", "NAME", "MODE", "GPUS", "EXPECTED", "OBSERVED", "DRIFT", "BOUND", "VERDICT", "GAP/H", "SUMMARY")
 NARROW = 100
 
 
@@ -46,7 +48,12 @@ async def _workloads(namespace: str | None, everywhere: bool) -> list[dict[str, 
     connection = find_connection()
     async with Cluster(connection) as cluster:
         where = "" if everywhere else namespace or connection.namespace
-        return [body async for body in cluster.objects(Kind.WORKLOAD, namespace=where)]
+        try:
+            return [body async for body in cluster.objects(Kind.WORKLOAD, namespace=where)]
+        except ClusterError as error:
+            if error.status == 404:
+                raise ClusterError(f"{connection.server} serves no ModelWorkloads; install the chart mfu-operator first") from error
+            raise
 
 
 def _shown(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +105,7 @@ def _name(body: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _dollars(text: str) -> float:
-    number = text.removesuffix("/h").replace("$", "").replace(",", "")
+    number = text.replace("$", "").replace(",", "")
     try:
         return float(number)
     except ValueError:

@@ -50,7 +50,7 @@ class Admitting:
         self._placing = placing
         self._max_hold_seconds = max_hold_seconds
         self._clock = clock
-        self._told: set[str] = set()
+        self._told: set[str] = set()  # uids of held objects whose hold was told
 
     async def without_workload(self, key: Key, held: Sequence[Held]) -> float | None:
         """For objects whose ModelWorkload does not exist (yet); returns when to look again, in seconds."""

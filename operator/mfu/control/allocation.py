@@ -66,6 +66,10 @@ class Allocation:
     def holdings(self) -> tuple[Holding, ...]:
         return tuple(self._holdings.values())
 
+    def by_pod(self) -> dict[Key, Holding]:
+        """Every pod that holds accelerators."""
+        return dict(self._holdings)
+
     def apply(self, key: Key, pod: JsonObject | None) -> None:
         """Takes over a pod's state; None, finished and unbound pods hold nothing."""
         self._put(key, None if pod is None else _holding(key, pod))

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +17,14 @@ from mfu.control.resources import JsonObject, Key, Kind, resource_of
 from mfu.control.store import Store
 from mfu.control.view import View
 from mfu.control.writing import StatusWriter
+from mfu.errors import UnknownName
+from mfu.hardware.catalog import accelerator
 from mfu.judge.assessment import Assessment
 from mfu.judge.fleet import Fleet, Group, Loss, Member, Undeclared
 from mfu.judge.rollup import roll_up
 from mfu.missing import Missing, Reason
+from mfu.observe.devices import hardware_ratio
+from mfu.observe.telemetry import DeviceTelemetry, PodKey
 
 __all__ = ["FleetReporter", "fleet_status"]
 
@@ -52,8 +56,8 @@ class FleetReporter:
         self._metrics = metrics
         self._clock = clock
 
-    async def report(self) -> None:
-        """ClusterError when the report could not be written."""
+    async def report(self, devices: Sequence[DeviceTelemetry] = ()) -> None:
+        """`devices`: what the last tick saw of every device. ClusterError when the report could not be written."""
         if not self._judging.is_complete:
             return
         judged = self._judging.all()
@@ -65,7 +69,7 @@ class FleetReporter:
             if member is not None:
                 members.append(member)
                 declared[member.accelerator_class] += member.accelerators
-        undeclared = self._undeclared(judged)
+        undeclared = self._undeclared(judged, devices)
         fleet = roll_up(members, capacity=capacity, undeclared=undeclared, limit=SHOWN)
         allocated = declared + Counter(dict.fromkeys(capacity, 0))
         for other in undeclared:
@@ -90,20 +94,36 @@ class FleetReporter:
                 capacity[f"{devices.accelerator}/{part.profile}"] += part.count
         return dict(capacity)
 
-    def _undeclared(self, judged: Mapping[Key, Judged]) -> list[Undeclared]:
-        """Accelerators that pods hold without a ModelWorkload that speaks for them."""
+    def _undeclared(self, judged: Mapping[Key, Judged], devices: Sequence[DeviceTelemetry]) -> list[Undeclared]:
+        """Accelerators that pods hold without a ModelWorkload that speaks for them; only hardware counters know what they do."""
         held: Counter[tuple[str, str]] = Counter()
-        for holding in self._allocation.holdings():
+        place: dict[PodKey, tuple[str, str]] = {}
+        for pod, holding in self._allocation.by_pod().items():
             if holding.workload is not None and holding.workload in judged:
                 continue
-            devices = self._view.devices(holding.node)
-            name = "unknown" if isinstance(devices, Missing) else devices.unit
-            held[holding.namespace, name] += sum(holding.devices.values())
-        unknown = Missing(reason=Reason.NOT_APPLICABLE, message="no ModelWorkload declares what runs there")
+            found = self._view.devices(holding.node)
+            line = (holding.namespace, "unknown" if isinstance(found, Missing) else found.unit)
+            held[line] += sum(holding.devices.values())
+            place[PodKey(namespace=pod.namespace, pod=pod.name)] = line
+        seen: dict[tuple[str, str], list[DeviceTelemetry]] = {}
+        for device in devices:
+            if device.pod is not None and device.pod in place:
+                seen.setdefault(place[device.pod], []).append(device)
         return [
-            Undeclared(namespace=namespace, accelerator_class=name, accelerators=count, hardware_ratio=unknown)
+            Undeclared(
+                namespace=namespace,
+                accelerator_class=name,
+                accelerators=count,
+                hardware_ratio=self._hardware_ratio(name, seen.get((namespace, name), [])),
+            )
             for (namespace, name), count in sorted(held.items())
         ]
+
+    def _hardware_ratio(self, name: str, devices: Sequence[DeviceTelemetry]) -> float | Missing:
+        try:
+            return hardware_ratio(devices, accelerator(name, self._view.classes()))
+        except UnknownName as error:
+            return Missing(reason=Reason.UNKNOWN_ACCELERATOR, message=str(error))
 
     async def _write(self, fleet: Fleet, judged: Mapping[Key, Judged]) -> None:
         body = await self._cluster.get(Kind.FLEET, "", KEY.name)
@@ -113,12 +133,13 @@ class FleetReporter:
             body = await self._cluster.create(Kind.FLEET, "", empty)
         stored = body.get("status") or {}
         wanted = fleet_status(fleet, judged, body, datetime.fromtimestamp(self._clock(), UTC))
-        if {**wanted, "at": ""} != {**stored, "at": ""}:
+        # Written whole or not at all: figures of different ticks side by side would not add up.
+        if {**settled(wanted, stored), "at": ""} != {**stored, "at": ""}:
             await self._writer.write(KEY, body, wanted)
 
 
 def fleet_status(fleet: Fleet, judged: Mapping[Key, Judged], body: JsonObject, now: datetime) -> dict[str, Any]:
-    """What is not known is left out, what moved less than noise stays as it is written. `at` is cut to the minute."""
+    """What is not known is left out. `at` is cut to the minute."""
     generation = int(body["metadata"].get("generation") or 0)
     claim = Claim(type="Ready", status=True, reason="Reported", message="rolled up over all accelerators of the cluster")
     status = {
@@ -131,8 +152,8 @@ def fleet_status(fleet: Fleet, judged: Mapping[Key, Judged], body: JsonObject, n
             "productive": round(fleet.accelerators.productive),
         },
         "mfu": _known(expected=_ratio(fleet.expected_ratio), observed=_ratio(fleet.observed_ratio), hardware=_ratio(fleet.hardware_ratio)),
-        "gapPerHour": _hourly(fleet.gap_dollars_per_hour),
-        "costPerHour": _hourly(fleet.cost_dollars_per_hour),
+        "gapPerHour": _dollars(fleet.gap_dollars_per_hour),
+        "costPerHour": _dollars(fleet.cost_dollars_per_hour),
         "byClass": [_group(group, group.accelerators.total) for group in fleet.by_class[:SHOWN]],
         "byTenant": [_group(group, group.accelerators.allocated) for group in fleet.by_tenant[:SHOWN]],
         "byModel": [_group(group, group.accelerators.declared) for group in fleet.by_model[:SHOWN]],
@@ -145,8 +166,7 @@ def fleet_status(fleet: Fleet, judged: Mapping[Key, Judged], body: JsonObject, n
         "observedGeneration": generation,
         "conditions": conditions([claim], (body.get("status") or {}).get("conditions"), generation, now),
     }
-    stored = body.get("status") or {}
-    return {name: settled(value, stored.get(name)) for name, value in _known(**status).items()}
+    return _known(**status)
 
 
 def _member(key: Key, judged: Judged) -> Member | None:
@@ -175,8 +195,8 @@ def _ratio(value: float | Missing | None) -> str | None:
     return None if value is None or isinstance(value, Missing) else percent(value)
 
 
-def _hourly(value: float | Missing | None) -> str | None:
-    return None if value is None or isinstance(value, Missing) else f"{money(value)}/h"
+def _dollars(value: float | Missing | None) -> str | None:
+    return None if value is None or isinstance(value, Missing) else money(value)
 
 
 def _group(group: Group, accelerators: int) -> dict[str, Any]:
@@ -185,8 +205,8 @@ def _group(group: Group, accelerators: int) -> dict[str, Any]:
         accelerators=accelerators,
         expected=_ratio(group.expected_ratio),
         observed=_ratio(group.observed_ratio),
-        gapPerHour=_hourly(group.gap_dollars_per_hour),
-        costPerHour=_hourly(group.cost_dollars_per_hour),
+        gapPerHour=_dollars(group.gap_dollars_per_hour),
+        costPerHour=_dollars(group.cost_dollars_per_hour),
     )
 
 
@@ -197,6 +217,6 @@ def _loss(loss: Loss, assessment: Assessment) -> dict[str, Any]:
         name=loss.name,
         expected=None if isinstance(estimate, Missing) else percent(estimate.mfu_ratio),
         observed=None if isinstance(observation, Missing) else _ratio(observation.mfu_ratio),
-        gapPerHour=_hourly(loss.gap_dollars_per_hour),
+        gapPerHour=_dollars(loss.gap_dollars_per_hour),
         cause=str(assessment.diagnosis[0].cause) if assessment.diagnosis else None,
     )

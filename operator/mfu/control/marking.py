@@ -37,6 +37,7 @@ class Marking:
             case Kind.NODE:
                 if _lasting(before) != _lasting(after):
                     self._mark({held.workload for held in self._allocation.holdings() if held.node == key.name and held.workload})
+                    self._mark(workload for workload, body in self._store.all(Kind.WORKLOAD).items() if not _declares_class(body))
             case Kind.POD | Kind.JOB:
                 if key.kind is Kind.POD:
                     self._allocation.apply(key, after)
@@ -61,3 +62,7 @@ def _labels(body: JsonObject | None) -> object:
 def _lasting(body: JsonObject | None) -> object:
     """A node without its heartbeat."""
     return None if body is None else (body["metadata"].get("labels"), body["spec"], body["status"])
+
+
+def _declares_class(workload: JsonObject) -> bool:
+    return bool(((workload.get("spec") or {}).get("accelerators") or {}).get("class"))

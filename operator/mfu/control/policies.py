@@ -66,7 +66,7 @@ def _blocked(blocked: Sequence[Key], judged: Mapping[Key, Judged]) -> dict[str, 
             dollars += assessment.cost.per_hour
     found: dict[str, Any] = {"count": len(blocked), "accelerators": accelerators}
     if dollars > 0:
-        found["dollarsPerHour"] = f"{money(dollars)}/h"
+        found["dollarsPerHour"] = money(dollars)
     if blocked:
         found["lastNames"] = [f"{workload.namespace}/{workload.name}" for workload in blocked[:SHOWN_NAMES]]
     return found

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mfu.api.settle import same_words
+from mfu.api.settle import settled_text
 from mfu.control.allocation import Allocation
 from mfu.control.cluster import Cluster
 from mfu.control.exporter import ControllerMetrics
@@ -20,7 +20,7 @@ from mfu.estimate.workload import Workload
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 from mfu.observe.port import Metrics
-from mfu.observe.telemetry import Snapshot, TelemetryChoice
+from mfu.observe.telemetry import DeviceTelemetry, Snapshot, TelemetryChoice
 from mfu.observe.tick import read_snapshot
 from mfu.observe.workload import observe
 
@@ -57,7 +57,7 @@ def _stepped(before: float | Missing, after: float | Missing) -> bool:
 
 def _same(before: Missing, after: Missing) -> bool:
     """The message says what to do, so another message is news too."""
-    return before.reason == after.reason and same_words(before.message, after.message)
+    return before.reason == after.reason and settled_text(after.message, before.message, loose=True) == before.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,11 +119,11 @@ class Tick:
 
     async def once(self) -> None:
         await self.count_pods()
-        await self._observe()
+        devices = await self._observe()
         # The report is about what this tick saw, which the writers take up first.
         await self._settled()
         try:
-            await self._fleet.report()
+            await self._fleet.report(devices)
         except ClusterError as error:
             _log.warning("the fleet report was not written: %s", error)
         for key in self._store.all(Kind.POLICY):
@@ -139,7 +139,7 @@ class Tick:
             return
         self._allocation.replace_all(pods)
 
-    async def _observe(self) -> None:
+    async def _observe(self) -> Sequence[DeviceTelemetry]:
         subjects = self._subjects()
         published = self._judging.observations
         for key in set(published) - set(subjects):
@@ -157,6 +157,7 @@ class Tick:
                 self._mark(key)
             elif self._deviates(key):
                 self._mark(key)  # whether it lasts long enough is a matter of time alone
+        return snapshot.devices
 
     def _subjects(self) -> dict[Key, _Subject]:
         subjects = {}

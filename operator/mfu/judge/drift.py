@@ -33,18 +33,16 @@ def track(
     *,
     baseline: str = "Expected",
 ) -> tuple[Drift | Missing, DriftState]:
-    """One look. Drift begins after `rule.for_seconds` below both the tolerance and the interval, and ends after `rule.recover_seconds`
-    above.
+    """One look. Drift begins after `rule.for_seconds` below both tolerance and interval, and ends after `rule.recover_seconds` above.
 
     Looks without an observation stop the clock and change nothing else: silence neither heals nor harms. A single good look among bad
     ones takes its own time off the count instead of starting it again. A clock that steps backwards adds nothing.
     """
-    unknown = _unknown(observation, estimate)
-    if unknown is not None:
-        return unknown, replace(previous, last_seconds=None)
-    assert not isinstance(observation, Missing) and not isinstance(observation.mfu_ratio, Missing) and not isinstance(estimate, Missing)
-    observed, expected = observation.mfu_ratio, estimate.mfu_ratio
-    threshold = min(expected * (1.0 - rule.tolerance_ratio), estimate.interval.low_ratio)
+    known = _known(observation, estimate)
+    if isinstance(known, Missing):
+        return known, replace(previous, last_seconds=None)
+    observed, expected, low = known
+    threshold = min(expected * (1.0 - rule.tolerance_ratio), low)
     elapsed = 0.0 if previous.last_seconds is None else max(0.0, now - previous.last_seconds)
     if previous.drifting:
         state = _while_drifting(previous, observed >= threshold + _RECOVERY_RATIO * (expected - threshold), elapsed, rule)
@@ -54,7 +52,8 @@ def track(
     return Drift(ratio=observed / expected - 1.0, drifting=state.drifting, since_seconds=state.since_seconds, baseline=baseline), state
 
 
-def _unknown(observation: Observation | Missing, estimate: Estimate | Missing) -> Missing | None:
+def _known(observation: Observation | Missing, estimate: Estimate | Missing) -> tuple[float, float, float] | Missing:
+    """Observed and expected MFU and the lower end of the interval, or the first of them that is missing."""
     if isinstance(observation, Missing):
         return observation
     if isinstance(observation.mfu_ratio, Missing):
@@ -63,7 +62,7 @@ def _unknown(observation: Observation | Missing, estimate: Estimate | Missing) -
         return estimate
     if estimate.mfu_ratio <= 0.0:
         return Missing(reason=Reason.NOT_APPLICABLE, message="the expected MFU is zero, so nothing can fall short of it")
-    return None
+    return observation.mfu_ratio, estimate.mfu_ratio, estimate.interval.low_ratio
 
 
 def _while_steady(previous: DriftState, below: bool, elapsed: float, now: float, rule: DriftRule) -> DriftState:

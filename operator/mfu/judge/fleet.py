@@ -80,8 +80,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Figures of the whole as in `Group`. The lines of each list add up to the whole; what a list has no room for is in its last line,
-    `others`.
+    """Figures of the whole as in `Group`. The lines of each list add up to it; what a list has no room for is in its last line, `others`.
 
     `undeclared`: accelerators whose pods declare no intent; they are in the lines of their class and tenant too, but in no model family's.
     """

@@ -13,6 +13,7 @@ __all__ = [
     "Adapter",
     "Architecture",
     "Attention",
+    "CompressedAttention",
     "DeltaNet",
     "Experts",
     "FeedForward",
@@ -72,6 +73,26 @@ class LatentAttention:
     indexer_top_tokens: int = 0  # … and only this many tokens are attended to
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompressedAttention:
+    """Attention over a short window and, beside it, over blocks of tokens compressed to one entry each (DeepSeek-V4).
+
+    One vector a token is key and value of all heads at once. `compress_rate` tokens make one entry (0: the window only). With an indexer
+    each query attends to `indexer_top_blocks` entries, else to all. The output is projected down in `output_groups` groups of heads.
+    """
+
+    heads: int
+    head_dim: int
+    query_lora_rank: int
+    output_groups: int
+    output_lora_rank: int
+    window: int
+    compress_rate: int = 0
+    indexer_heads: int = 0
+    indexer_head_dim: int = 0
+    indexer_top_blocks: int = 0
+
+
 class StateSpaceKind(StrEnum):
     MAMBA1 = "mamba1"
     MAMBA2 = "mamba2"
@@ -108,7 +129,7 @@ class DeltaNet:
     decay_rates: int = 0  # per-token decay and step-size projections, in outputs (2 × value heads for Gated DeltaNet)
 
 
-Mixer = Attention | LatentAttention | StateSpace | DeltaNet
+Mixer = Attention | LatentAttention | CompressedAttention | StateSpace | DeltaNet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +167,7 @@ class Layer:
     mixers: tuple[Mixer, ...]
     feed_forward: tuple[FeedForward, ...]
     norm_parameters: int = 0
+    residual_streams: int = 1  # more than one: streams mixed before and after each sublayer (hyper-connections, arXiv:2409.19606)
     per_layer_width: int = 0  # width of an embedding of each layer's own, gated in after the feed-forward part (Gemma 4)
     count: int = 1
 

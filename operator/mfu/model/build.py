@@ -54,6 +54,8 @@ def _layer(layer: Layer, hidden: int, adapter: Adapter | None, *, encoder_tokens
             encoder_tokens=encoder_tokens,
         )
     ]
+    if layer.residual_streams > 1:
+        found += _streams(layer, hidden)
     for mixer in layer.mixers:
         found += mixing(mixer, hidden, layer.count, adapter, encoder_tokens=encoder_tokens, on_encoder=on_encoder)
     for part in layer.feed_forward:
@@ -63,6 +65,23 @@ def _layer(layer: Layer, hidden: int, adapter: Adapter | None, *, encoder_tokens
             part_of = Projection(name=name, inputs=inputs, outputs=outputs, split=Split.REPLICATED)
             found += projected(name, Module.EMBEDDING, (part_of,), layer.count, adapter)
     return found
+
+
+def _streams(layer: Layer, hidden: int) -> list[Operation]:
+    """Hyper-connections: before both sublayers, weights to collapse, spread and mix the streams are computed from all of them."""
+    streams = layer.residual_streams
+    weights = 2 * (2 + streams) * streams
+    mix = _norm("stream_mixing", 8.0 * streams * hidden, 2 * 3, layer.count)
+    project = Linear(
+        name="stream_weights",
+        module=Module.NORM,
+        inputs=streams * hidden,
+        outputs=weights,
+        split=Split.REPLICATED,
+        bias=True,
+        count=layer.count,
+    )
+    return [project, mix]
 
 
 def _norm(name: str, elements: float, parameters: int, count: int = 1) -> Elementwise:

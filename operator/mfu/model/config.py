@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from mfu.errors import ConfigError
 from mfu.model.architecture import Architecture
+from mfu.model.class_defaults import with_class_defaults
 from mfu.model.keys import EXPERTS, HIDDEN, LAYERS, Keys, shown
 from mfu.model.precision import native_precision
+from mfu.model.read_attention import is_compressed
 from mfu.model.read_blocks import block_decoder
 from mfu.model.read_decoder import decoder, require_sizes
 from mfu.model.read_encoder import ENCODERS, encoder_model
@@ -50,8 +52,11 @@ def read_config(config: Mapping[str, object], *, encoder_tokens: int | None = No
     top = Keys(values=config)
     keys, notes = _text_part(top, image_tokens)
     family = _family(keys, top)
+    if keys.path:
+        keys, supplied = with_class_defaults(keys, family)
+        notes += supplied
     for name, mechanism in _NOT_MODELLED.items():
-        if keys.has(name):
+        if keys.has(name) and not is_compressed(keys):
             raise ConfigError(keys.path + name, f"says that the model uses {mechanism}, which cannot be counted yet")
     architecture = _architecture(keys, top, family, encoder_tokens, notes)
     tower = vision_tower(top, architecture.hidden, image_tokens) if image_tokens else None

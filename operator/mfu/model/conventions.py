@@ -8,7 +8,7 @@ no window, no causal mask, three matrices in every network.
 
 from dataclasses import dataclass
 
-from mfu.model.architecture import Architecture, Attention, LatentAttention
+from mfu.model.architecture import Architecture, Attention, CompressedAttention, LatentAttention
 from mfu.model.build import operations
 from mfu.model.operations import AttentionCore, ExpertLinear, Linear, Module, Operation, Pass, Scan
 from mfu.model.totals import count
@@ -78,16 +78,21 @@ def _of_forward(name: str, forward: int, note: str) -> Counting:
 
 def _palm(architecture: Architecture, work: Pass, active: int) -> int:
     context = work.new_tokens + work.past_tokens
-    width = next((_query_width(mixer) for mixer, _ in architecture.mixers() if isinstance(mixer, Attention | LatentAttention)), 0)
+    width = next(
+        (_query_width(mixer) for mixer, _ in architecture.mixers() if isinstance(mixer, Attention | LatentAttention | CompressedAttention)),
+        0,
+    )
     return 2 * active * work.tokens + 4 * architecture.layer_count * width * context * work.tokens
 
 
-def _query_width(mixer: Attention | LatentAttention) -> int:
+def _query_width(mixer: Attention | LatentAttention | CompressedAttention) -> int:
     match mixer:
         case Attention():
             return mixer.query_heads * mixer.head_dim
         case LatentAttention():
             return mixer.heads * (mixer.qk_nope_head_dim + mixer.qk_rope_head_dim)
+        case CompressedAttention():
+            return mixer.heads * mixer.head_dim
 
 
 def _megatron(listed: tuple[Operation, ...], work: Pass) -> int:
@@ -100,11 +105,11 @@ def _megatron(listed: tuple[Operation, ...], work: Pass) -> int:
                 total += 2 * work.tokens * operation.inputs * padded * operation.count
             case Linear() | ExpertLinear() if operation.module is not Module.ROUTER and operation.name != "shared_gate":
                 total += operation.flops(work) * operation.count
-            case AttentionCore():
+            case AttentionCore(block=1):
                 # Half of the rectangle, rounded as S²/2 rather than S(S+1)/2.
                 pairs = work.tokens * (context if work.is_decode else context - work.new_tokens / 2)
                 total += int(pairs * 2 * operation.heads * (operation.score_dim + operation.value_dim)) * operation.count
-            case Scan():
+            case Scan() | AttentionCore():
                 total += operation.flops(work) * operation.count
             case _:
                 pass
@@ -122,10 +127,10 @@ def _vllm(listed: tuple[Operation, ...], work: Pass) -> int:
                 total += 2 * operation.flops(work) * operation.count  # a gate that the network does not have
             case Linear() | ExpertLinear() if operation.module is not Module.ROUTER and operation.name != "shared_gate":
                 total += operation.flops(work) * operation.count
-            case AttentionCore():
+            case AttentionCore(block=1):
                 reach = min(context, operation.window or context)
                 total += work.tokens * reach * 2 * operation.heads * (operation.score_dim + operation.value_dim) * operation.count
-            case Scan():
+            case Scan() | AttentionCore():
                 total += operation.flops(work) * operation.count
             case _:
                 pass

@@ -61,6 +61,7 @@ class Keys:
         return self.path + next((name for name in names if self.values.get(name) is not None), names[0])
 
     def raw(self, *names: str) -> object:
+        """The value of the first name present, unchecked; None when none is."""
         for name in names:
             value = self.values.get(name)
             if value is not None:
@@ -89,6 +90,7 @@ class Keys:
         return self.integer(*names, low=low, high=high) if self.has(*names) else None
 
     def flag(self, *names: str, default: bool = False) -> bool:
+        """The first of `names` present, as true or false; 0 and 1 will do."""
         value = self.raw(*names)
         if value is None:
             return default
@@ -99,6 +101,7 @@ class Keys:
         raise ConfigError(self.name_of(*names), f"must be true or false, not {shown(value)}")
 
     def text(self, *names: str) -> str | None:
+        """The first of `names` present, as a string; None when none is."""
         value = self.raw(*names)
         if value is None:
             return None
@@ -107,6 +110,7 @@ class Keys:
         return value
 
     def real(self, name: str, *, default: float, low: float, high: float) -> float:
+        """A finite number in [low, high]; `default` when absent."""
         value = self.values.get(name)
         if value is None:
             return default
@@ -138,6 +142,7 @@ class Keys:
         return frozenset(number for number in numbers if number is not None)
 
     def nested(self, name: str) -> "Keys | None":
+        """The keys of an object inside this one, with the path to them; None when absent."""
         value = self.values.get(name)
         if value is None:
             return None

@@ -20,6 +20,8 @@ class MixerKind(StrEnum):
     STATE_SPACE = "stateSpace"
     SIDE_BY_SIDE = "sideBySide"  # attention and a state-space scan on the same input
     CROSS = "cross"
+    COMPRESSED = "compressed"  # window and compressed blocks
+    COMPRESSED_SPARSE = "compressedSparse"  # … of which an indexer picks
     SHARED_INDEX = "sharedIndex"  # sparse attention over the tokens that an earlier layer's indexer chose
 
 
@@ -51,6 +53,8 @@ _TYPES: Mapping[str, MixerKind] = {
     "chunked_attention": MixerKind.CHUNKED,
     "indexed_attention": MixerKind.FULL,  # latent attention behind an indexer
     "hybrid": MixerKind.SIDE_BY_SIDE,
+    "heavily_compressed_attention": MixerKind.COMPRESSED,
+    "compressed_sparse_attention": MixerKind.COMPRESSED_SPARSE,
     "lightning_attention": MixerKind.LINEAR,
     "mamba": MixerKind.STATE_SPACE,
     "mamba2": MixerKind.STATE_SPACE,
@@ -123,6 +127,8 @@ def _mixer_kinds(keys: Keys, traits: Traits, family: str, layers: int) -> tuple[
     full, scan, linear, sliding = MixerKind.FULL, MixerKind.STATE_SPACE, MixerKind.LINEAR, MixerKind.SLIDING
     if (listed := keys.items("layer_types", length=layers)) is not None:
         return tuple(_type(keys, item) for item in listed)
+    if (ratios := keys.items("compress_ratios", length=layers)) is not None:
+        return tuple(_compression(keys, item) for item in ratios)
     if (indexers := keys.items("indexer_types", length=layers)) is not None:  # GLM-5: full computes an index, shared uses the last one
         return tuple(MixerKind.SHARED_INDEX if isinstance(item, str) and item == "shared" else full for item in indexers)
     if keys.has("attn_layer_period"):  # Jamba
@@ -214,9 +220,9 @@ def _has_experts_at(keys: Keys, layers: int) -> tuple[bool, ...]:
     if expert_count(keys) == 0 or not keys.flag("enable_moe_block", default=True):
         return (False,) * layers
     if (kinds := keys.items("mlp_layer_types", length=layers)) is not None:
-        if not all(isinstance(item, str) and item in ("dense", "sparse") for item in kinds):
-            raise ConfigError(keys.path + "mlp_layer_types", "must hold dense and sparse only")
-        return tuple(item == "sparse" for item in kinds)
+        if not all(isinstance(item, str) and item in ("dense", "sparse", "moe", "hash_moe") for item in kinds):
+            raise ConfigError(keys.path + "mlp_layer_types", "must hold dense, sparse, moe and hash_moe only")
+        return tuple(item != "dense" for item in kinds)
     if isinstance(keys.raw("moe_layer_freq"), list | tuple):
         return tuple(_is_one(keys, "moe_layer_freq", item) for item in keys.items("moe_layer_freq", length=layers) or ())
     if (text := keys.text("moe_layers_enum")) is not None:
@@ -255,6 +261,19 @@ def _type(keys: Keys, item: object) -> MixerKind:
         return _TYPES[item]
     known = ", ".join(sorted([*_TYPES, "linear_attention"]))
     raise ConfigError(keys.path + "layer_types", f"holds {shown(item)}, which is none of {known}")
+
+
+def _compression(keys: Keys, item: object) -> MixerKind:
+    """DeepSeek-V4: tokens to one compressed entry; the class knows three."""
+    match item:
+        case 0:
+            return MixerKind.SLIDING
+        case 4:
+            return MixerKind.COMPRESSED_SPARSE
+        case 128:
+            return MixerKind.COMPRESSED
+        case _:
+            raise ConfigError(keys.path + "compress_ratios", f"must hold 0, 4 and 128 only, not {shown(item)}")
 
 
 def _is_one(keys: Keys, name: str, item: object) -> bool:

@@ -1,6 +1,6 @@
 """Token mixers as operations: softmax attention, latent attention, state-space scans and linear-attention recurrences."""
 
-from mfu.model.architecture import Adapter, Attention, DeltaNet, LatentAttention, Mixer, StateSpace, StateSpaceKind
+from mfu.model.architecture import Adapter, Attention, CompressedAttention, DeltaNet, LatentAttention, Mixer, StateSpace, StateSpaceKind
 from mfu.model.operations import AttentionCore, Elementwise, Linear, Module, Operation, Scan, Split
 from mfu.model.projections import Projection, projected
 
@@ -16,6 +16,8 @@ def mixing(
             return _attention(mixer, hidden, count, adapter, encoder_tokens, on_encoder)
         case LatentAttention():
             return _latent(mixer, hidden, count, adapter)
+        case CompressedAttention():
+            return _compressed(mixer, hidden, count, adapter)
         case StateSpace():
             return _state_space(mixer, hidden, count, adapter)
         case DeltaNet():
@@ -156,6 +158,64 @@ def _indexer(a: LatentAttention, hidden: int, count: int, adapter: Adapter | Non
             split=Split.REPLICATED,
         ),
     ]
+
+
+def _compressed(a: CompressedAttention, hidden: int, count: int, adapter: Adapter | None) -> list[Operation]:
+    operations: list[Operation] = []
+
+    def linear(name: str, inputs: int, outputs: int, split: Split) -> None:
+        part = Projection(name=name, inputs=inputs, outputs=outputs, split=split)
+        operations.extend(projected(name, Module.ATTENTION, (part,), count, adapter))
+
+    def core(name: str, heads: int, dim: int, value_dim: int, split: Split, block: int = 1, top: int | None = None) -> AttentionCore:
+        return AttentionCore(
+            name=name,
+            heads=heads,
+            score_dim=dim,
+            value_dim=value_dim,
+            decode_score_dim=dim,
+            decode_value_dim=value_dim,
+            cache_width=-(-dim // block),
+            cache_heads=1,
+            window=a.window if block == 1 else None,
+            block=block,
+            top_tokens=top,
+            count=count,
+            split=split,
+        )
+
+    own = a.query_lora_rank + a.head_dim + a.heads  # norms of the query's and the token's latents, sinks
+    linear("q_a_proj", hidden, a.query_lora_rank, Split.REPLICATED)
+    linear("kv_proj", hidden, a.head_dim, Split.REPLICATED)
+    linear("q_b_proj", a.query_lora_rank, a.heads * a.head_dim, Split.COLUMN)
+    operations.append(core("attention", a.heads, a.head_dim, a.head_dim, Split.HEADS))
+    if a.compress_rate:
+        # With an indexer blocks overlap: two series of entries are computed, each with its gate.
+        width = a.head_dim * (2 if a.indexer_heads else 1)
+        own += a.compress_rate * width + a.head_dim
+        linear("compressor_proj", hidden, 2 * width, Split.REPLICATED)
+        top = a.indexer_top_blocks or None
+        operations.append(core("compressed_attention", a.heads, a.head_dim, a.head_dim, Split.HEADS, a.compress_rate, top))
+    if a.indexer_heads:
+        width = 2 * a.indexer_head_dim
+        own += a.compress_rate * width + a.indexer_head_dim
+        linear("indexer_compressor_proj", hidden, 2 * width, Split.REPLICATED)
+        linear("indexer_q_proj", a.query_lora_rank, a.indexer_heads * a.indexer_head_dim, Split.REPLICATED)
+        linear("indexer_weights", hidden, a.indexer_heads, Split.REPLICATED)
+        operations.append(core("indexer", a.indexer_heads, a.indexer_head_dim, 0, Split.REPLICATED, a.compress_rate))
+    operations.append(
+        Elementwise(
+            name="rotary",
+            module=Module.ATTENTION,
+            elements_per_token=4.0 * a.heads * a.head_dim,
+            split=Split.COLUMN,
+            parameters_each=own,
+            count=count,
+        )
+    )
+    linear("o_a_proj", a.heads * a.head_dim // a.output_groups, a.output_groups * a.output_lora_rank, Split.COLUMN)
+    linear("o_b_proj", a.output_groups * a.output_lora_rank, hidden, Split.ROW)
+    return operations
 
 
 def _state_space(s: StateSpace, hidden: int, count: int, adapter: Adapter | None) -> list[Operation]:

@@ -184,6 +184,7 @@ class AttentionCore:
     window: int | None = None
     chunk: int | None = None
     top_tokens: int | None = None  # sparse attention: at most this many keys a query
+    block: int = 1  # one key stands for this many tokens, and is seen once they are complete
     cross_tokens: int = 0  # keys of an encoder instead of the own sequence
     runs_on_encoder: bool = False  # the encoder's own attention, over `encoder_tokens`, once a sequence
     encoder_tokens: int = 0
@@ -204,6 +205,8 @@ class AttentionCore:
             return new * self.cross_tokens
         if not self.causal:
             return new * (new + past)
+        if self.block > 1:
+            return _blocked(new + past, self.block, self.top_tokens) - _blocked(past, self.block, self.top_tokens)
         if self.chunk is not None:
             return _chunked(new, past, self.chunk)
         reach = self.window if self.top_tokens is None else min(self.top_tokens, self.window or self.top_tokens)
@@ -218,6 +221,8 @@ class AttentionCore:
             return self.encoder_tokens**2 if work.past_tokens == 0 else 0
         if self.cross_tokens:
             return work.new_tokens * self.cross_tokens
+        if self.block > 1:
+            return work.new_tokens * ((work.past_tokens + work.new_tokens) // self.block)
         reach = min(limit for limit in (self.window, self.chunk, work.past_tokens + 1) if limit is not None)
         return work.new_tokens * (min(work.past_tokens, reach - 1) + work.new_tokens)
 
@@ -225,7 +230,7 @@ class AttentionCore:
         """Cached tokens that one new token at the end reads."""
         if self.runs_on_encoder or self.cross_tokens:
             return self.encoder_tokens if self.runs_on_encoder else self.cross_tokens
-        context = work.new_tokens + work.past_tokens
+        context = (work.new_tokens + work.past_tokens) // self.block
         if self.chunk is not None:
             return (context - 1) % self.chunk + 1
         reach = min(limit for limit in (self.window, self.top_tokens, context) if limit is not None)
@@ -331,6 +336,15 @@ def _windowed(new: int, past: int, window: int | None) -> int:
     seen_by_all = _triangle(window) + (total - window) * window
     seen_by_past = _triangle(past) if past <= window else _triangle(window) + (past - window) * window
     return seen_by_all - seen_by_past
+
+
+def _blocked(tokens: int, block: int, top: int | None) -> int:
+    """Pairs of the first `tokens` causal queries with the complete blocks before them, at most `top` each."""
+    if top is not None and tokens // block > top:
+        until = (top + 1) * block - 1
+        return _blocked(until, block, None) + (tokens - until) * top
+    whole, rest = divmod(tokens, block)
+    return block * _triangle(whole - 1) + whole * (rest + 1) if whole else 0
 
 
 def _chunked(new: int, past: int, chunk: int) -> int:

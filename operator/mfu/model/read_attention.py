@@ -1,12 +1,12 @@
 """Attention of a config: heads, head dimensions, latent ranks, windows."""
 
 from mfu.errors import ConfigError
-from mfu.model.architecture import Attention, LatentAttention
+from mfu.model.architecture import Attention, CompressedAttention, LatentAttention
 from mfu.model.keys import HEADS, HIDDEN, KEY_VALUE_HEADS, Keys
 from mfu.model.layer_kinds import WINDOW, MixerKind
 from mfu.model.traits import QueryKeyNorm, Traits
 
-__all__ = ["attention", "is_latent", "latent_attention"]
+__all__ = ["attention", "compressed_attention", "is_compressed", "is_latent", "latent_attention"]
 
 _DEFAULT_CHUNK = 8192  # Llama 4's class default
 
@@ -111,4 +111,36 @@ def latent_attention(keys: Keys, kind: MixerKind) -> LatentAttention:
         indexer_heads=keys.integer("index_n_heads", default=0, low=0, high=2**16) if indexes else 0,
         indexer_head_dim=keys.integer("index_head_dim", default=0, low=0, high=2**16),
         indexer_top_tokens=keys.integer("index_topk", default=0, low=0),
+    )
+
+
+def is_compressed(keys: Keys) -> bool:
+    """Whether attention is DeepSeek-V4's: a grouped output projection, and layers that attend to compressed blocks."""
+    return keys.has("o_lora_rank") and keys.has("compress_ratios", "compress_rates")
+
+
+def compressed_attention(keys: Keys, kind: MixerKind) -> CompressedAttention:
+    """Attention over a window and compressed blocks, of a layer of that kind."""
+    heads, head_dim = keys.integer(*HEADS, high=2**16), keys.integer("head_dim", high=2**16)
+    groups = keys.integer("o_groups", high=2**12)
+    if heads * head_dim % groups:
+        raise ConfigError(keys.path + "o_groups", f"{groups} groups do not divide {heads} heads of {head_dim}")
+    rates = keys.nested("compress_rates") or Keys(values={})
+    sparse = kind is MixerKind.COMPRESSED_SPARSE
+    rate = 0
+    if sparse:
+        rate = rates.integer("compressed_sparse_attention", default=4, low=2, high=2**16)
+    elif kind is MixerKind.COMPRESSED:
+        rate = rates.integer("heavily_compressed_attention", default=128, low=2, high=2**16)
+    return CompressedAttention(
+        heads=heads,
+        head_dim=head_dim,
+        query_lora_rank=keys.integer("q_lora_rank"),
+        output_groups=groups,
+        output_lora_rank=keys.integer("o_lora_rank"),
+        window=_window(keys),
+        compress_rate=rate,
+        indexer_heads=keys.integer("index_n_heads", high=2**16) if sparse else 0,
+        indexer_head_dim=keys.integer("index_head_dim", high=2**16) if sparse else 0,
+        indexer_top_blocks=keys.integer("index_topk") if sparse else 0,
     )

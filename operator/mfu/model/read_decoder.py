@@ -6,7 +6,7 @@ from dataclasses import replace
 from mfu.model.architecture import Architecture, FeedForward, LatentAttention, Layer, Mixer
 from mfu.model.keys import HEADS, HIDDEN, LAYERS, VOCABULARY, Keys
 from mfu.model.layer_kinds import SCAN_ONLY, FeedKind, LayerKind, MixerKind, blocks, expert_count, layer_kinds
-from mfu.model.read_attention import attention, is_latent, latent_attention
+from mfu.model.read_attention import attention, compressed_attention, is_compressed, is_latent, latent_attention
 from mfu.model.read_feed_forward import dense, experts
 from mfu.model.read_recurrence import linear_attention, state_space
 from mfu.model.traits import NormKind, Traits
@@ -39,6 +39,7 @@ def decoder(keys: Keys, traits: Traits, family: str, *, tied: bool, assumptions:
     positions = (
         keys.integer("max_position_embeddings", "n_positions", "n_ctx", default=0, low=0) if traits.learned_positions is not None else 0
     )
+    streams = layers[0].residual_streams
     projected = keys.maybe("word_embed_proj_dim", low=1)
     return Architecture(
         family=family,
@@ -50,7 +51,8 @@ def decoder(keys: Keys, traits: Traits, family: str, *, tied: bool, assumptions:
         learned_positions=positions + (traits.learned_positions or 0) if positions else 0,
         embedding_hidden=projected if projected != hidden else None,
         per_layer_vocabulary=keys.integer("vocab_size_per_layer_input", default=0, low=0) if layers[0].per_layer_width else 0,
-        extra_parameters=_norm_width(traits, hidden) * ((1 if traits.final_norm else 0) + (1 if traits.embedding_norm else 0)),
+        extra_parameters=_stream_head(streams, hidden)
+        + _norm_width(traits, hidden) * ((1 if traits.final_norm else 0) + (1 if traits.embedding_norm else 0)),
         predict_ahead=_predict_ahead(keys, reader, kinds),
         assumptions=assumptions,
     )
@@ -69,7 +71,8 @@ def _predict_ahead(keys: Keys, reader: "_LayerReader", kinds: tuple[LayerKind, .
             count=count,
         )
         return (joined,)
-    return (reader.layer(LayerKind(MixerKind.FULL, kinds[-1].feed), count),)
+    mixer = MixerKind.SLIDING if is_compressed(keys) else MixerKind.FULL
+    return (reader.layer(LayerKind(mixer, kinds[-1].feed), count),)
 
 
 class _LayerReader:
@@ -87,7 +90,14 @@ class _LayerReader:
         mixers = self._mixers(kind)
         if any(isinstance(part, LatentAttention) for part in mixers):
             norms += self._keys.integer("q_lora_rank", default=0, low=0) + self._keys.integer("kv_lora_rank")
-        return Layer(mixers=mixers, feed_forward=self._feed(kind), norm_parameters=norms, per_layer_width=own, count=count)
+        return Layer(
+            mixers=mixers,
+            feed_forward=self._feed(kind),
+            norm_parameters=norms,
+            residual_streams=self._keys.integer("hc_mult", default=1, high=64),
+            per_layer_width=own,
+            count=count,
+        )
 
     def _mixers(self, kind: LayerKind) -> tuple[Mixer, ...]:
         keys, traits, family = self._keys, self._traits, self._family
@@ -100,6 +110,8 @@ class _LayerReader:
                 return (linear_attention(keys),)
             case MixerKind.SIDE_BY_SIDE:
                 return (attention(keys, traits, family, MixerKind.FULL), state_space(keys, family))
+            case _ if is_compressed(keys):
+                return (compressed_attention(keys, kind.mixer),)
             case _ if is_latent(keys):
                 return (latent_attention(keys, kind.mixer),)
             case _:
@@ -143,3 +155,8 @@ def _norm_width(traits: Traits, hidden: int) -> int:
             return 2 * hidden
         case NormKind.BARE:
             return 0
+
+
+def _stream_head(streams: int, hidden: int) -> int:
+    """Parameters that collapse several residual streams to one before the head."""
+    return streams * streams * hidden + streams + 1 if streams > 1 else 0

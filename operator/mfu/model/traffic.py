@@ -19,8 +19,8 @@ class Storage:
 def moved_bytes(operation: Operation, work: Pass, storage: Storage) -> float:
     """Bytes that one layer's `operation` reads and writes in this pass.
 
-    Attention is fused: scores and probabilities never reach memory; keys and values are read once for all queries of a sequence. Routed experts are
-    read as far as tokens reach them under even routing.
+    Attention is fused: scores and probabilities never reach memory; keys and values are read once for all queries of a sequence. Routed
+    experts are read as far as tokens reach them under even routing.
     """
     match operation:
         case Linear():

@@ -1,6 +1,6 @@
 """What about a model's sizes makes it slower than it need be, in sentences for a person."""
 
-from mfu.model.architecture import Architecture, Attention, Experts, LatentAttention, Mlp
+from mfu.model.architecture import Architecture, Attention, CompressedAttention, Experts, LatentAttention, Mlp
 
 __all__ = ["warnings"]
 
@@ -21,7 +21,7 @@ def warnings(architecture: Architecture, *, tensor: int = 1, expert: int = 1) ->
         match mixer:
             case Attention():
                 found += _attention(mixer, tensor)
-            case LatentAttention() if mixer.heads % tensor:
+            case LatentAttention() | CompressedAttention() if mixer.heads % tensor:
                 found.append(f"{mixer.heads} attention heads do not divide by tensor parallelism {tensor}")
             case _:
                 pass

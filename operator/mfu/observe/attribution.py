@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mfu.observe.telemetry import PodKey
 
-__all__ = ["application_pod", "device_pod"]
+__all__ = ["application_pod", "claimed_pod", "device_pod"]
 
 _EXPORTER_MARKS = ("dcgm-exporter", "metrics-exporter")
 
@@ -22,6 +22,12 @@ def application_pod(labels: Mapping[str, str]) -> PodKey | None:
         return None
     pod = labels.get("exported_pod") or labels.get("pod", "")
     return PodKey(namespace=namespace, pod=pod) if namespace and pod else None
+
+
+def claimed_pod(labels: Mapping[str, str]) -> PodKey | None:
+    """The pod of another namespace that a series claims to be of: not believed, but worth telling the workload that lacks telemetry."""
+    namespace, pod = labels.get("exported_namespace", ""), labels.get("exported_pod", "")
+    return PodKey(namespace=namespace, pod=pod) if namespace and pod and namespace != labels.get("namespace", "") else None
 
 
 def device_pod(labels: Mapping[str, str]) -> PodKey | None:

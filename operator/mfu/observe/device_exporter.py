@@ -92,11 +92,12 @@ def read(exporter: DeviceExporter, samples: Iterable[Sample]) -> tuple[DeviceTel
 def _device(identity: Identity, row: Mapping[DeviceFigure, float], pods: list[PodKey]) -> DeviceTelemetry:
     return DeviceTelemetry(
         uuid=identity.uuid,
+        instance=identity.instance,
         node=identity.node,
         pod=pods[0] if len(pods) == 1 else None,
         model_name=identity.model_name,
         partition=identity.partition,
-        shared=len(pods) > 1,
+        sharers=tuple(pods) if len(pods) > 1 else (),
         tensor_active_ratio=_ratio(row.get(DeviceFigure.TENSOR_ACTIVE)),
         clock_hertz=row.get(DeviceFigure.CLOCK),
         busy_ratio=_ratio(row.get(DeviceFigure.BUSY)),

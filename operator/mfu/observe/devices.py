@@ -23,7 +23,7 @@ def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator)
             reason=Reason.TELEMETRY_UNATTRIBUTED,
             message="no device exporter names these pods; give dcgm-exporter the kubelet's pod-resources socket and keep its pod labels",
         )
-    if any(device.shared for device in devices):
+    if any(device.sharers for device in devices):
         return Missing(
             reason=Reason.TELEMETRY_UNATTRIBUTED,
             message="the devices are shared by several pods, and the counters are the device's: they cannot be told apart by pod",
@@ -42,7 +42,8 @@ def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator)
 
 
 def device_evidence(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> Evidence:
-    """Means over the devices that report a figure, and the straggler if one node is clearly below the rest."""
+    """Means over the workload's own devices that report a figure, and the straggler if one node is clearly below the rest."""
+    devices = [device for device in devices if not device.sharers]
     clock = _mean(device.clock_hertz for device in devices)
     node, ratio = _straggler(devices)
     return replace(

@@ -109,8 +109,9 @@ class DeviceTelemetry:
     node: str
     pod: PodKey | None
     model_name: str = ""
+    instance: str = ""  # which partition of the device
     partition: str = ""  # MIG profile, empty for a whole device
-    shared: bool = False  # several pods hold it at the same time: its figures belong to none of them alone
+    sharers: tuple[PodKey, ...] = ()  # several pods hold it at the same time: its figures belong to none of them alone
     tensor_active_ratio: float | None = None
     clock_hertz: float | None = None
     busy_ratio: float | None = None  # GPU utilisation: "is it busy"
@@ -121,12 +122,18 @@ class DeviceTelemetry:
     power_watts: float | None = None
     memory_used_bytes: float | None = None
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """What tells devices and partitions apart."""
+        return self.uuid, self.instance
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """Everything one tick read. `problem` is set when Prometheus (or a part of it) did not answer; what was read is still there.
 
-    `declared`: by the name of a tokens counter that some tenant declared, the pods that report it.
+    `declared`: by the counters that some tenant declared, the pods that report them. `claimed`: pods that a target in another
+    namespace reports application figures for, which were not believed. `unread`: declared counters beyond the number that is read.
     """
 
     at_seconds: float  # Unix time of the evaluation
@@ -134,6 +141,8 @@ class Snapshot:
     training: Mapping[PodKey, TrainingTelemetry] = field(default_factory=dict)
     declared: Mapping[TrainingCounters, Mapping[PodKey, TrainingTelemetry]] = field(default_factory=dict)
     devices: tuple[DeviceTelemetry, ...] = ()
+    claimed: frozenset[PodKey] = frozenset()
+    unread: frozenset[TrainingCounters] = frozenset()
     problem: Missing | None = None
     queries: int = 0
     _held: Mapping[PodKey, tuple[DeviceTelemetry, ...]] = field(init=False, repr=False, compare=False)
@@ -141,10 +150,11 @@ class Snapshot:
     def __post_init__(self) -> None:
         held: dict[PodKey, list[DeviceTelemetry]] = {}
         for device in self.devices:
-            if device.pod is not None:
-                held.setdefault(device.pod, []).append(device)
+            for pod in device.sharers or (device.pod,):
+                if pod is not None:
+                    held.setdefault(pod, []).append(device)
         object.__setattr__(self, "_held", {pod: tuple(devices) for pod, devices in held.items()})
 
     def held_by(self, pods: Iterable[PodKey]) -> tuple[DeviceTelemetry, ...]:
-        """The devices of these pods; looked up, since every workload asks."""
-        return tuple(device for pod in pods for device in self._held.get(pod, ()))
+        """The devices of these pods, each once; looked up, since every workload asks."""
+        return tuple({device.key: device for pod in pods for device in self._held.get(pod, ())}.values())

@@ -8,6 +8,7 @@ from mfu.errors import MetricsError
 from mfu.missing import Missing, Reason
 from mfu.observe import device_exporter, serving, training
 from mfu.observe.amd import AMD
+from mfu.observe.attribution import claimed_pod
 from mfu.observe.dcgm import DCGM
 from mfu.observe.device_exporter import DeviceExporter
 from mfu.observe.dynamo import DYNAMO
@@ -40,16 +41,23 @@ def read_snapshot(
 ) -> Snapshot:
     """Rates and means over the last `window_seconds` of everything that reports, in a number of queries that no workload adds to.
 
-    `training_counters`: the counters that tenants declared by name; beyond `MAX_DECLARED_COUNTERS` the rest is named in `problem`.
-    A query that fails costs only its own figures. A store that does not answer at all, or past the deadline, is not asked further.
+    `now`: our own time, for when the store does not tell its. `training_counters`: the counters that tenants declared by name; beyond
+    `MAX_DECLARED_COUNTERS` the rest is left in `unread`. A query that fails costs only its own figures. A store that does not answer
+    at all, or past the deadline, is not asked further.
     """
     asked = _Asked(metrics=metrics, ends=clock() + deadline_seconds, clock=clock)
-    if not asked.samples((_PROBE,)) and asked.failures:
+    told = asked.samples((_PROBE,))
+    if asked.failures:
         return Snapshot(at_seconds=now, problem=_unavailable(asked.failures[0]), queries=asked.queries)
     found: dict[PodKey, ServingTelemetry] = {}
+    claimed: set[PodKey] = set()
     for engine in ENGINES:
-        found = {**serving.read(engine, asked.samples(pack(serving.expressions(engine, window_seconds)))), **found}
-    reported = training.read(asked.samples(pack(training.expressions(window_seconds))))
+        samples = asked.samples(pack(serving.expressions(engine, window_seconds)))
+        found = {**serving.read(engine, samples), **found}
+        claimed.update(_claims(samples))
+    samples = asked.samples(pack(training.expressions(window_seconds)))
+    reported = training.read(samples)
+    claimed.update(_claims(samples))
     # A name that everybody's reporter uses needs no query of its own.
     wanted = sorted({each for each in training_counters if each.tokens_metric != training.REPORTED.tokens_metric})
     taken, left = wanted[:MAX_DECLARED_COUNTERS], wanted[MAX_DECLARED_COUNTERS:]
@@ -60,12 +68,15 @@ def read_snapshot(
         for device in device_exporter.read(exporter, asked.samples(pack(device_exporter.expressions(exporter, window_seconds))))
     )
     return Snapshot(
-        at_seconds=now,
+        # Ages of scrapes are told by the store's own clock: ours may differ.
+        at_seconds=told[0].value if told else now,
         serving=found,
         training=reported,
         declared=declared,
         devices=devices,
-        problem=_problem(asked, left),
+        claimed=frozenset(claimed),
+        unread=frozenset(left),
+        problem=_problem(asked),
         queries=asked.queries,
     )
 
@@ -94,17 +105,15 @@ class _Asked:
         return found
 
 
+def _claims(samples: Iterable[Sample]) -> set[PodKey]:
+    return {claimed for sample in samples if (claimed := claimed_pod(sample.labels)) is not None}
+
+
 def _unavailable(message: str) -> Missing:
     return Missing(reason=Reason.PROMETHEUS_UNAVAILABLE, message=message)
 
 
-def _problem(asked: _Asked, left: Collection[TrainingCounters]) -> Missing | None:
-    if asked.failures:
-        return _unavailable(f"{len(asked.failures)} of {asked.queries} queries failed, the rest was read; first: {asked.failures[0]}")
-    if left:
-        names = ", ".join(each.tokens_metric for each in left)
-        return Missing(
-            reason=Reason.TELEMETRY_UNSUPPORTED,
-            message=f"{MAX_DECLARED_COUNTERS} declared counters are read at most; not read: {names[:200]}; use mfu_training_tokens_total",
-        )
-    return None
+def _problem(asked: _Asked) -> Missing | None:
+    if not asked.failures:
+        return None
+    return _unavailable(f"{len(asked.failures)} of {asked.queries} queries failed, the rest was read; first: {asked.failures[0]}")

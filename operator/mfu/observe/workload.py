@@ -4,23 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mfu.estimate.workload import Inference, Phase, Training, Workload
-from mfu.hardware.precision import Precision
 from mfu.missing import Missing, Reason
+from mfu.observe.accounting import accounting_faults
 from mfu.observe.devices import device_evidence, hardware_ratio
 from mfu.observe.flops import decode_flops_per_token, prefill_flops_per_token, training_flops_per_token
 from mfu.observe.observation import Evidence, Observation
 from mfu.observe.telemetry import PodKey, ServingTelemetry, Snapshot, Source, TelemetryChoice, TrainingTelemetry
+from mfu.observe.training import REPORTED
 
 __all__ = ["observe"]
 
 _YOUNG_SECONDS = 300.0  # pulling an image, loading weights, compiling
 _STALE_SECONDS = 180.0
-# Tensor activity is counted in sampled cycles and the clock is a mean: an application figure slightly above is no fault.
-_ACCOUNTING_SLACK_RATIO = 1.15
-_ACCOUNTING_SLACK = 0.02
-# Precisions that run on the tensor pipe at the peak of their own data-sheet line, so that activity bounds the application's figure.
-_COMPARABLE = frozenset({Precision.BF16, Precision.FP16, Precision.FP8, Precision.MXFP8})
-_ENGINE_DISAGREEMENT_RATIO = 1.5
 
 
 def observe(
@@ -64,7 +59,7 @@ def observe(
         )
     count = accelerators or len(devices) or workload.fabric.count * (progress.reporting if isinstance(workload.job, Inference) else 1)
     peak = workload.fabric.accelerator.peak(workload.precisions.compute)
-    mfu = peak if isinstance(peak, Missing) else progress.flops_per_second / (count * peak)
+    mfu = peak if isinstance(peak, Missing) else progress.flops_per_second / (count * progress.covered_ratio * peak)
     observation = Observation(
         at_seconds=progress.at_seconds,
         mfu_ratio=mfu,
@@ -74,35 +69,44 @@ def observe(
         accelerators=count,
         evidence=_joined(evidence, progress.evidence, count),
     )
-    return replace(observation, faults=_faults(workload, observation, progress))
+    return replace(observation, faults=accounting_faults(workload, observation, progress.flops_per_second))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Progress:
-    """Application telemetry of the whole workload. `reporting`: pods that gave it."""
+    """Application telemetry of the pods whose counters cover the window. `reporting`: how many those are, `covered_ratio`: of all that
+    report.
+    """
 
     source: Source
     at_seconds: float
     flops_per_second: float
     tokens_per_second: float
     reporting: int
+    covered_ratio: float
     evidence: Evidence
 
 
 def _training(
     workload: Workload, job: Training, pods: frozenset[PodKey], snapshot: Snapshot, choice: TelemetryChoice, young: bool
 ) -> _Progress | Missing:
+    if choice.training is not None and choice.training in snapshot.unread:
+        return Missing(
+            reason=Reason.TELEMETRY_UNSUPPORTED,
+            message=f"too many different training counters are declared, and {choice.training.tokens_metric} is not read; "
+            f"use {REPORTED.tokens_metric}",
+        )
     reports: Mapping[PodKey, TrainingTelemetry] = snapshot.training
-    name = "mfu_training_tokens_total"
+    name = REPORTED.tokens_metric
     if choice.training is not None and choice.training in snapshot.declared:
         reports, name = snapshot.declared[choice.training], choice.training.tokens_metric
     found = [reports[pod] for pod in sorted(pods) if pod in reports]
     fresh = [each for each in found if _is_fresh(each, snapshot)]
-    silence = _silence(
-        found, fresh, snapshot, young, f"{name} from the training pods; run the reporter in rank 0 or name your counter in spec.telemetry"
-    )
+    expected = f"{name} from the training pods; run the reporter in rank 0 or name your counter in spec.telemetry"
+    silence = _silence(found, fresh, snapshot, pods, young, expected)
     if silence is not None:
         return silence
+    reporting, fresh = len(fresh), [each for each in fresh if each.covers_window]
     whole = [each.tokens_per_second for each in fresh if each.counts_whole_job]
     tokens = max(whole) if whole else sum(each.tokens_per_second for each in fresh)
     waits = [each.data_wait_ratio for each in fresh if each.data_wait_ratio is not None]
@@ -111,7 +115,8 @@ def _training(
         at_seconds=_sampled_at(fresh, snapshot),
         flops_per_second=tokens * training_flops_per_token(workload, job),
         tokens_per_second=tokens,
-        reporting=len(fresh),
+        reporting=reporting,
+        covered_ratio=len(fresh) / reporting,
         evidence=replace(Evidence(), data_wait_ratio=max(waits) if waits else None),
     )
 
@@ -124,9 +129,10 @@ def _serving(
     ]
     fresh = [each for each in found if _is_fresh(each, snapshot)]
     expected = f"token counters of {choice.source or 'an inference engine'}; scrape the engine's /metrics and turn its metrics on"
-    silence = _silence(found, fresh, snapshot, young, expected)
+    silence = _silence(found, fresh, snapshot, pods, young, expected)
     if silence is not None:
         return silence
+    reporting, fresh = len(fresh), [each for each in fresh if each.covers_window]
     generated = sum(each.generation_tokens_per_second for each in fresh)
     computed = sum(each.computed_prompt_tokens_per_second for each in fresh)
     cached = [each.cached_prompt_tokens_per_second for each in fresh if each.cached_prompt_tokens_per_second is not None]
@@ -145,7 +151,8 @@ def _serving(
         at_seconds=_sampled_at(fresh, snapshot),
         flops_per_second=computed * each_prefill + generated * each_decode,
         tokens_per_second=computed if job.phase is Phase.PREFILL else generated,
-        reporting=len(fresh),
+        reporting=reporting,
+        covered_ratio=len(fresh) / reporting,
         evidence=replace(
             Evidence(),
             running_requests=_mean([each.running_requests for each in fresh]),
@@ -168,6 +175,7 @@ def _silence(
     found: Sequence[ServingTelemetry | TrainingTelemetry],
     fresh: Sequence[ServingTelemetry | TrainingTelemetry],
     snapshot: Snapshot,
+    pods: frozenset[PodKey],
     young: bool,
     expected: str,
 ) -> Missing | None:
@@ -184,6 +192,11 @@ def _silence(
         )
     if snapshot.problem is not None and snapshot.problem.reason is Reason.PROMETHEUS_UNAVAILABLE:
         return snapshot.problem
+    if not snapshot.claimed.isdisjoint(pods):
+        return Missing(
+            reason=Reason.TELEMETRY_UNATTRIBUTED,
+            message="a scrape target in another namespace reports these pods, which is not believed; scrape it with honorLabels: true",
+        )
     if young:
         return Missing(reason=Reason.WARMING_UP, message=f"the pods started less than {_YOUNG_SECONDS:.0f} s ago; waiting for {expected}")
     return Missing(reason=Reason.TELEMETRY_MISSING, message=f"Prometheus has no {expected}")
@@ -206,30 +219,6 @@ def _joined(devices: Evidence, application: Evidence, accelerators: int) -> Evid
         mean_generation_tokens=application.mean_generation_tokens,
         engine_flops_per_second=None if each is None else each * accelerators,
     )
-
-
-def _faults(workload: Workload, observation: Observation, progress: _Progress) -> tuple[str, ...]:
-    """Contradictions between sources: they point at a wrong declaration or a wrong counter, not at a slow job."""
-    found = []
-    mfu, hardware = observation.mfu_ratio, observation.hardware_ratio
-    accelerator = workload.fabric.accelerator
-    if isinstance(mfu, float) and isinstance(hardware, float) and workload.precisions.compute in _COMPARABLE:
-        # Peaks hold at their stated clock, which may be below the maximum.
-        bound = hardware * accelerator.max_clock_hertz / (accelerator.peak_clock_hertz or accelerator.max_clock_hertz)
-        if mfu > bound * _ACCOUNTING_SLACK_RATIO + _ACCOUNTING_SLACK:
-            found.append(
-                f"application MFU {mfu:.1%} is above the {bound:.1%} that the tensor pipes were active for: "
-                "check the declared model, precision, sequence length and accelerator count"
-            )
-    engine = observation.evidence.engine_flops_per_second
-    if engine is not None and progress.flops_per_second > 0.0:
-        ratio = engine / progress.flops_per_second
-        if not 1.0 / _ENGINE_DISAGREEMENT_RATIO <= ratio <= _ENGINE_DISAGREEMENT_RATIO:
-            found.append(
-                f"the engine's own count is {ratio:.2f} times the model FLOPs of its tokens; "
-                "engines miscount mixtures of experts and tensor parallelism"
-            )
-    return tuple(found)
 
 
 def _weighted(values: Sequence[tuple[float | None, float | None]]) -> float | None:
