@@ -45,9 +45,10 @@ cluster: setup
 bench: setup ## the committed benchmark programs
 	$(BIN)/python -m pytest -m benchmark
 
-crds: setup ## generate crds/ from the models
+crds: setup ## generate crds/ and their reference from the models
 	$(BIN)/mfu crds --output-dir crds
 	$(BIN)/mfu crds --output-dir charts/mfu-operator/crd-files
+	$(BIN)/mfu crds --reference docs/crds.md
 
 clean: ## remove what the targets made in this tree (the tool cache stays)
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks

@@ -8,7 +8,7 @@ MfuError
 ├── MetricsError           Prometheus could not answer
 └── ClusterError           the Kubernetes API could not answer
 
-They are mapped once at the rim: to one line on stderr and exit code 2 by the CLI, to a condition by the reconciler, to a refusal by the webhook.
+They are mapped once at the rim: the CLI prints one line on stderr and exits with 2, the reconciler writes a condition, the webhook refuses.
 """
 
 __all__ = ["ClusterError", "ConfigError", "DataError", "IntentError", "MetricsError", "MfuError", "UnknownName"]

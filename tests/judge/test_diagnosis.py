@@ -165,9 +165,15 @@ def test_declared_recomputation_is_no_wrong_declaration() -> None:
     assert causes(Evidence(), reached=recomputing, speed=0.5, hardware=0.2 * 4 / 3 * 1.1)[0] is Cause.UNEXPLAINED
 
 
-def test_an_accounting_fault_is_a_wrong_declaration_whatever_the_gap() -> None:
-    found = diagnose(training(), estimate(0.4), observed(0.6, faults=("application MFU 60% is above 30%",)), NO_SPREAD)
+def test_an_application_figure_above_the_hardwares_is_a_wrong_declaration_whatever_the_gap() -> None:
+    found = diagnose(training(), estimate(0.4), observed(0.6, hardware=0.2), NO_SPREAD)
     assert [(share.cause, share.share_ratio) for share in found] == [(Cause.WRONG_DECLARATION, 1.0)]
+    assert "60.0%" in found[0].evidence
+
+
+def test_an_engine_that_counts_otherwise_is_no_cause() -> None:
+    odd = observed(0.4, hardware=0.5, faults=("the engine's own count is 8.00 times the model FLOPs of its tokens",))
+    assert diagnose(training(), estimate(0.4), odd, NO_SPREAD) == ()
 
 
 def test_two_causes_share_the_gap_by_what_each_takes() -> None:

@@ -163,7 +163,9 @@ def listening_addresses(plane: ControlPlane) -> set[str]:
     """Where the recorded programs listen: sockets in state 0A of /proc/net/tcp and tcp6 that one of them holds."""
     held = set()
     for record in audit.read(plane.folder):
-        for handle in Path(f"/proc/{record.pid}/fd").iterdir():
+        folder = Path(f"/proc/{record.pid}/fd")
+        # Other tests start programs that end while they are still recorded.
+        for handle in folder.iterdir() if audit.is_alive(record) else ():
             # A descriptor may be closed between listing and reading.
             with contextlib.suppress(FileNotFoundError):
                 held.add(os.readlink(handle))

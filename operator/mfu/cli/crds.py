@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from mfu.api.crds import crd_files
+from mfu.api.reference import reference
 from mfu.errors import MfuError
 
 __all__ = ["add_arguments", "run"]
@@ -12,10 +13,14 @@ __all__ = ["add_arguments", "run"]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output-dir", metavar="DIRECTORY", help="write one file a kind there instead of all to standard output")
+    parser.add_argument("--reference", metavar="FILE", help="write the reference of all fields there, as Markdown")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Raises MfuError where the directory cannot be written."""
+    """Raises MfuError where a file or the directory cannot be written."""
+    if args.reference is not None:
+        _write_reference(Path(args.reference))
+        return 0
     files = crd_files()
     if args.output_dir is None:
         sys.stdout.write("---\n".join(files.values()))
@@ -29,3 +34,11 @@ def run(args: argparse.Namespace) -> int:
     except OSError as error:
         raise MfuError(f"{directory}: cannot be written: {error.strerror}") from error
     return 0
+
+
+def _write_reference(path: Path) -> None:
+    try:
+        path.write_text(reference(), encoding="utf-8")
+    except OSError as error:
+        raise MfuError(f"{path}: cannot be written: {error.strerror}") from error
+    print(path)

@@ -31,6 +31,7 @@ _log = logging.getLogger(__name__)
 # Below this a change is noise, and writing it would rewrite every status at every tick.
 STEP_RATIO = 0.005
 REPUBLISHED_SECONDS = 600.0
+LEAST_DEADLINE_SECONDS = 5.0
 SLACK_SECONDS = 5.0
 BOUND_PODS = "spec.nodeName!=,status.phase!=Succeeded,status.phase!=Failed"
 
@@ -181,7 +182,7 @@ class Tick:
             return self._blind(subjects, now, "no Prometheus is configured; give --prometheus-url")
         if self._pending is not None and not self._pending.done():
             return self._blind(subjects, now, "Prometheus has not answered the last tick's queries yet")
-        deadline = max(self._tick_seconds, 5.0)
+        deadline = max(self._tick_seconds, LEAST_DEADLINE_SECONDS)
         self._pending = asyncio.create_task(asyncio.to_thread(self._ask, self._metrics_port, dict(subjects), now, deadline))
         done, _ = await asyncio.wait([self._pending], timeout=deadline + SLACK_SECONDS)
         if not done:

@@ -10,6 +10,7 @@ from mfu.judge.evidence import losses, unmeasured
 from mfu.judge.waterfall import shares
 from mfu.judge.wording import term_text
 from mfu.missing import Missing
+from mfu.observe.accounting import overcounted
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread
 
@@ -29,8 +30,9 @@ def diagnose(
         return ()
     if isinstance(observation, Missing) or isinstance(observation.mfu_ratio, Missing):
         return _structural(workload, estimate)
-    if observation.faults:
-        return (CauseShare(cause=Cause.WRONG_DECLARATION, share_ratio=1.0, evidence=observation.faults[0]),)
+    contradiction = overcounted(workload, observation)
+    if contradiction is not None:
+        return (CauseShare(cause=Cause.WRONG_DECLARATION, share_ratio=1.0, evidence=contradiction),)
     observed = observation.mfu_ratio
     if observed >= _HEALTHY_RATIO * estimate.mfu_ratio or observed >= estimate.interval.low_ratio:
         return ()
