@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, log, log1p
 
-__all__ = ["Parameter", "fit"]
+__all__ = ["Parameter", "fit", "slopes"]
 
 Residuals = Callable[[Sequence[float]], list[float]]
 
@@ -36,9 +36,14 @@ def fit(
     scale: float,
     prior_scale: float,
     iterations: int = 8,
+    columns: Sequence[Sequence[float]] | None = None,
 ) -> list[float]:
     """The fitted values, inside their bounds. `residuals` takes values and gives one log ratio a measurement; `scale`: where outliers
-    begin."""
+    begin.
+
+    `columns`: what `slopes` gave at a point near the answer. They are then kept for all iterations (chord steps), which makes refits
+    without a few measurements cheap.
+    """
     low, high = [log(each.low) for each in parameters], [log(each.high) for each in parameters]
     prior = [log(each.prior) for each in parameters]
     x = [min(top, max(bottom, log(each.start))) for each, bottom, top in zip(parameters, low, high, strict=True)]
@@ -54,16 +59,12 @@ def fit(
     found = at(x)
     current, damping = loss(found, x), 1e-2
     for _ in range(iterations):
-        columns = []
-        for index in range(len(x)):
-            step = _STEP if x[index] + _STEP <= high[index] else -_STEP
-            moved = [*x[:index], x[index] + step, *x[index + 1 :]]
-            columns.append([(a - b) / step for a, b in zip(at(moved), found, strict=True)])
+        slope = columns if columns is not None else slopes(parameters, residuals, [exp(value) for value in x])
         trust = [weight / (1 + (r / scale) ** 2) for r, weight in zip(found, weights, strict=True)]
-        matrix = [[sum(t * a * b for t, a, b in zip(trust, first, second, strict=True)) for second in columns] for first in columns]
+        matrix = [[sum(t * a * b for t, a, b in zip(trust, first, second, strict=True)) for second in slope] for first in slope]
         gradient = [
             -sum(t * a * r for t, a, r in zip(trust, column, found, strict=True)) - pull * (x[index] - prior[index])
-            for index, column in enumerate(columns)
+            for index, column in enumerate(slope)
         ]
         for _ in range(_TRIES):
             damped = [
@@ -84,6 +85,17 @@ def fit(
         if settled:
             break
     return [exp(value) for value in x]
+
+
+def slopes(parameters: Sequence[Parameter], residuals: Residuals, values: Sequence[float]) -> list[list[float]]:
+    """Change of every residual with the logarithm of every coefficient, at `values`: one list a coefficient."""
+    base = residuals(values)
+    found = []
+    for index, each in enumerate(parameters):
+        step = _STEP if values[index] * exp(_STEP) <= each.high else -_STEP
+        moved = [*values[:index], values[index] * exp(step), *values[index + 1 :]]
+        found.append([(a - b) / step for a, b in zip(residuals(moved), base, strict=True)])
+    return found
 
 
 def _solve(matrix: Sequence[Sequence[float]], right: Sequence[float]) -> list[float]:

@@ -24,6 +24,7 @@ _VERBS = {
     "check": "admission verdict on workloads under policies",
     "top": "workloads of the cluster, worst first",
     "fleet": "how productive the GPUs of the cluster are",
+    "tail": "serve the progress of a training job that its log tells",
     "crds": "the CustomResourceDefinitions",
     "run": "the operator's own processes: controller, webhook",
 }

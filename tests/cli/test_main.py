@@ -10,7 +10,7 @@ from mfu import __version__
 from mfu.__main__ import main
 
 OPERATOR = Path(__file__).parents[2] / "operator"
-VERBS = ("estimate", "flops", "explain", "plan", "check", "top", "fleet", "crds", "run")
+VERBS = ("estimate", "flops", "explain", "plan", "check", "top", "fleet", "tail", "crds", "run")
 
 
 def test_every_verb_has_a_line_of_help(capsys: pytest.CaptureFixture[str]) -> None:

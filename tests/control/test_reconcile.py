@@ -165,6 +165,20 @@ def test_a_held_job_is_looked_at_again_at_its_deadline_and_then_opened(world: Wo
     assert "GateTimedOut" in world.cluster.events
 
 
+def test_a_second_job_is_not_let_through_because_the_first_one_was(world: World) -> None:
+    gated(world)
+    key = world.add(Kind.WORKLOAD, workload("train", "team"))
+    world.add(Kind.JOB, held_job("first", "team", of="train"))
+    world.now = NOW + 600.0
+    world.look(key)
+    second = held_job("second", "team", of="train")
+    second["metadata"]["creationTimestamp"] = "2026-01-01T00:09:00Z"
+    world.add(Kind.JOB, second)
+    assert world.look(key) == pytest.approx(540.0)
+    assert len(world.written(Kind.JOB)) == 1
+    assert world.status(key)["verdict"]["decision"] == "Held"
+
+
 def test_a_mistake_of_our_own_opens_the_gates_and_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gated(world)
     key = world.add(Kind.WORKLOAD, workload("train", "team"))
@@ -217,6 +231,28 @@ def test_after_a_restart_the_written_figures_stay_until_the_first_tick_has_looke
     world.judging.observations[key] = Missing(reason=Reason.TELEMETRY_MISSING, message="nothing reports")
     world.look(key)
     assert world.status(key)["observed"]["mfu"] == "unknown"
+
+
+def test_a_broken_intent_whose_pods_run_is_corrected_in_the_status_too(world: World) -> None:
+    broken = workload("train", "team", model={"config": {"model_type": "llama"}})
+    key = world.add(Kind.WORKLOAD, broken)
+    world.add(Kind.POD, running_pod("train-0", NODES[0]))
+    world.look(key)
+    assert world.status(key)["expected"]["mfu"] == "unknown"
+    broken["spec"]["model"] = {"catalog": "llama-3.1-8b"}
+    corrected = world.cluster.put(Kind.WORKLOAD, {**broken, "status": world.status(key)})
+    corrected["metadata"]["generation"] = 2
+    world.store.apply(Kind.WORKLOAD, corrected)
+    world.look(key)
+    assert world.status(key)["expected"]["mfu"].endswith("%")
+
+
+def test_a_workload_on_its_way_out_stops_no_sum(world: World) -> None:
+    going = workload("going", "team")
+    going["metadata"]["deletionTimestamp"] = CREATED
+    world.look(world.add(Kind.WORKLOAD, going))
+    world.look(world.add(Kind.WORKLOAD, workload("train", "team")))
+    assert world.judging.is_complete
 
 
 def test_the_accelerator_of_the_nodes_stands_in_for_an_undeclared_class(world: World) -> None:

@@ -55,6 +55,14 @@ def test_a_listener_hears_each_change_once() -> None:
     assert heard == [("a", False, True), ("a", True, True), ("a", True, False)]
 
 
+def test_an_event_of_the_watch_is_taken_over() -> None:
+    store = Store()
+    store.take(Kind.WORKLOAD, "", body("a", 1))
+    store.take(Kind.WORKLOAD, "ADDED", body("b", 2))
+    store.take(Kind.WORKLOAD, "DELETED", body("a", 3))
+    assert [key.name for key in store.all(Kind.WORKLOAD)] == ["b"]
+
+
 def test_a_fresh_list_drops_what_it_does_not_hold_but_not_what_came_meanwhile() -> None:
     store = Store()
     store.apply(Kind.WORKLOAD, body("kept", 1))

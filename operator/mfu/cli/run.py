@@ -47,7 +47,8 @@ class _Flags:
 
 def _controller(parser: argparse.ArgumentParser, environment: Mapping[str, str]) -> None:
     flags = _Flags(parser, environment)
-    name = environment.get("POD_NAME") or socket.gethostname()
+    # Two candidates of one name would both lead: on one machine the process tells them apart.
+    name = environment.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
     flags.add("--prometheus-url", "", str, "root of the Prometheus API; empty: nothing is observed")
     flags.add("--prometheus-token-file", None, Path, "bearer token for Prometheus, read again each time")
     flags.add("--prometheus-ca-file", None, Path, "CA certificates to trust for Prometheus")
@@ -67,7 +68,7 @@ def _controller(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     flags.add("--bind-address", "0.0.0.0", str, "address that the port is bound to")
     flags.add("--lease-name", "mfu-operator", str, "Lease that candidates compete for")
     flags.add("--lease-namespace", environment.get("POD_NAMESPACE") or "default", str, "its namespace; POD_NAMESPACE when omitted")
-    flags.add("--identity", name, str, "name of this candidate; POD_NAME or the host name when omitted")
+    flags.add("--identity", name, str, "name of this candidate; POD_NAME, or host name and process id, when omitted")
     flags.add("--lease-seconds", 15.0, _lease, "how long after a crash nobody leads")
     flags.add("--max-hold-seconds", 3600.0, _positive, "longest hold where no policy says how long")
     flags.add("--writers", 8, _writers, "objects worked on at the same time, 1 to 16")

@@ -84,7 +84,7 @@ class Admitting:
                 reason = ReleaseReason.BREAK_GLASS if by_hand else ReleaseReason.ADMITTED
                 for release in releases:
                     await self._release(release, reason, f"{verdict.message}; {_where(release)}" if by_hand else _where(release))
-                return None
+                return 0.0 if len(releases) < len(held) else None
             case _:
                 left = await self._release_overdue(held, verdict.max_hold_seconds)
                 for member in left:

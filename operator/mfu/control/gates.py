@@ -13,7 +13,7 @@ from typing import Any
 from mfu.control.allocation import requested_devices
 from mfu.control.resources import JsonObject, Key, Kind, key_of
 
-__all__ = ["ADMITTED_ANNOTATION", "GATE", "GATED_ANNOTATION", "Held", "ReleaseReason", "held", "released_as", "skip_reason"]
+__all__ = ["ADMITTED_ANNOTATION", "GATE", "GATED_ANNOTATION", "Held", "ReleaseReason", "held", "is_held", "released_as", "skip_reason"]
 
 GATE = "mfu.dev/admission"
 GATED_ANNOTATION = "mfu.dev/gated"
@@ -91,6 +91,11 @@ def held(kind: Kind, body: JsonObject) -> Held | None:
         return _held_job(body) if _is_held_job(body) else None
     gates = [gate.get("name") for gate in body["spec"].get("schedulingGates") or ()]
     return _held_pod(body) if GATE in gates else None
+
+
+def is_held(body: JsonObject) -> bool:
+    """Whether this Job or pod waits at our gate."""
+    return held(Kind.JOB if "template" in body["spec"] else Kind.POD, body) is not None
 
 
 def released_as(body: JsonObject) -> str:

@@ -10,7 +10,7 @@ from mfu.api.status import model_label
 from mfu.api.validate import problems
 from mfu.control.allocation import Allocation, requested_devices
 from mfu.control.configs import ConfigTexts
-from mfu.control.gates import ReleaseReason, released_as, skip_reason
+from mfu.control.gates import ReleaseReason, is_held, released_as, skip_reason
 from mfu.control.reading import kind_of, node_selector, rank_of, remembered_drift
 from mfu.control.resources import JsonObject, Key, Kind
 from mfu.control.store import Store
@@ -60,9 +60,13 @@ class _Resolved:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """The assessment of one workload with what the status and the metrics say besides."""
+    """The assessment of one workload with what the status and the metrics say besides.
+
+    `at_gate`: the verdict on what waits at the gate now; the assessment's own tells also that a gate was opened in spite of it.
+    """
 
     assessment: Assessment
+    at_gate: Verdict
     spread: Spread | Missing
     running: RunningPods
     detected_class: str | None
@@ -93,7 +97,8 @@ class Judging:
     @property
     def is_complete(self) -> bool:
         """Every workload has been looked at in this term: sums over all of them mean something."""
-        return self._looked.issuperset(self._store.all(Kind.WORKLOAD))
+        present = (key for key, body in self._store.all(Kind.WORKLOAD).items() if not body["metadata"].get("deletionTimestamp"))
+        return self._looked.issuperset(present)
 
     def forget(self, key: Key) -> None:
         self._looked.discard(key)
@@ -119,6 +124,8 @@ class Judging:
         elif placed:
             where = spread(resolved.workload, placed, self._levels)
         observation = self.observations.get(key, NOT_LOOKED) if running.keys else NOT_RUNNING
+        if running.keys and isinstance(resolved.workload, Missing):
+            observation = resolved.workload  # tokens cannot be turned into FLOPs of a model that is not known
         inputs = Inputs(
             workload=resolved.workload,
             estimate=resolved.estimate,
@@ -137,6 +144,7 @@ class Judging:
         verdict = _as_released(assessment.verdict, self._store.members(key))
         judged = Judged(
             assessment=replace(assessment, verdict=verdict),
+            at_gate=assessment.verdict,
             spread=where,
             running=running,
             detected_class=self._detected_class(key),
@@ -210,10 +218,10 @@ class Judging:
 
 
 def _as_released(verdict: Verdict, members: tuple[JsonObject, ...]) -> Verdict:
-    """A verdict that still says "held" after the gate was opened all the same says so."""
-    reasons = {released_as(member) for member in members}
-    if verdict.decision is not Decision.HELD:
+    """A verdict that still says "held" although the gate was opened and nothing waits there any more says so."""
+    if verdict.decision is not Decision.HELD or any(is_held(member) for member in members):
         return verdict
+    reasons = {released_as(member) for member in members}
     if ReleaseReason.BREAK_GLASS.value in reasons:
         return replace(
             verdict, decision=Decision.ADMITTED, reason=VerdictReason.BREAK_GLASS, message=f"let through by hand; {verdict.message}"

@@ -19,7 +19,7 @@ from mfu.control.marking import Marking
 from mfu.control.placing import Placing
 from mfu.control.queue import WorkQueue
 from mfu.control.reconcile import Reconciler
-from mfu.control.resources import JsonObject, Key, Kind, key_of
+from mfu.control.resources import Key, Kind
 from mfu.control.settings import ControllerSettings
 from mfu.control.store import Store
 from mfu.control.tick import Tick
@@ -101,7 +101,7 @@ class Leadership:
             tick_seconds=settings.tick_seconds,
             window_seconds=settings.rate_window_seconds,
         )
-        self._watch = Watch(connection, KINDS, self._take, settings.identity)
+        self._watch = Watch(connection, KINDS, self._store.take, settings.identity)
 
     async def run(self) -> None:
         """Until cancelled. Raises (an exception group) when something that must not end has ended."""
@@ -125,12 +125,6 @@ class Leadership:
     async def stop(self) -> bool:
         """After `run` was cancelled; False: Kopf's thread did not end."""
         return await self._watch.stop()
-
-    def _take(self, kind: Kind, event: str, body: JsonObject) -> None:
-        if event == "DELETED":
-            self._store.remove(key_of(kind, body))
-        else:
-            self._store.apply(kind, body)
 
     async def _watched(self) -> None:
         await self._watch.ended()

@@ -19,6 +19,9 @@ __all__ = ["Placing", "Release"]
 
 _log = logging.getLogger(__name__)
 
+# Each takes a walk over all nodes; a thousand replicas at once must not keep the event loop from renewing the lease.
+MOST_GANGS = 8
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
@@ -44,9 +47,9 @@ class Placing:
         self._chosen.pop(workload, None)
 
     def choose(self, key: Key, workload: Workload, held: Sequence[Held], now: float) -> tuple[Release, ...]:
-        """A hint for each gang among the held objects. The devices are counted as taken from now on."""
+        """A hint for each gang among the held objects, a few of them at a time. The devices are counted as taken from now on."""
         releases: list[Release] = []
-        for gang in _gangs(workload, held):
+        for gang in _gangs(workload, held)[:MOST_GANGS]:
             found = self._hint(key, workload, gang, now)
             for member in gang:
                 tightened = affinity(found, member.affinity) if isinstance(found, Hint) else None
@@ -59,7 +62,8 @@ class Placing:
         if devices == 0:
             return None
         known = self._chosen.get(key)
-        if isinstance(known, Hint) and isinstance(workload.job, Training) and self._allocation.bound_devices(key) > 0:
+        bound = self._allocation.bound_devices(key)
+        if isinstance(known, Hint) and isinstance(workload.job, Training) and 0 < bound <= workload.fabric.count - pods * devices:
             return known  # a late pod of a gang goes where the others are
         nodes = self._view.nodes(self._allocation, now)
         found = hint(workload, nodes, devices, pods, self._levels)
@@ -72,12 +76,17 @@ class Placing:
 
 
 def _gangs(workload: Workload, held: Sequence[Held]) -> list[list[Held]]:
-    """A Job is a gang of its own. Single pods are taken together as many at a time as the parallelism spans."""
-    jobs = [[member] for member in held if member.key.kind is Kind.JOB]
+    """A Job is a gang of its own, unless several make up one training job (a JobSet's do).
+
+    Single pods are taken together as many at a time as the parallelism spans.
+    """
+    jobs = [member for member in held if member.key.kind is Kind.JOB]
     pods = sorted((member for member in held if member.key.kind is Kind.POD), key=lambda member: member.key)
     devices = max((member.pod_devices for member in pods), default=0)
     size = max(1, workload.fabric.count // devices) if devices else max(1, len(pods))
-    return jobs + [pods[start : start + size] for start in range(0, len(pods), size)]
+    together = isinstance(workload.job, Training) and sum(job.pods * job.pod_devices for job in jobs) <= workload.fabric.count
+    gangs = [jobs] if jobs and together else [[job] for job in jobs]
+    return gangs + [pods[start : start + size] for start in range(0, len(pods), size)]
 
 
 def _taken(found: Hint, nodes: Sequence[Node], workload: Workload, devices: int, pods: int) -> dict[str, int]:

@@ -84,12 +84,6 @@ class WorkQueue(Generic[K]):
         self.add(key, delay)
         return delay
 
-    def forget(self, key: K) -> None:
-        """Drops a key whose object is gone."""
-        self._due.pop(key, None)
-        self._again.pop(key, None)
-        self._failures.pop(key, None)
-
     def _settle(self, key: K) -> None:
         self._working.discard(key)
         due = self._again.pop(key, None)

@@ -80,7 +80,7 @@ class Reconciler:
         try:
             judged = await self._judging.judge(key, body, self._clock())
             assessment = judged.assessment
-            again = await self._admitting.judged(key, assessment.workload, assessment.verdict, waiting)
+            again = await self._admitting.judged(key, assessment.workload, judged.at_gate, waiting)
             again = _sooner(again, self._judging.again_seconds(body))
             status = self._status(key, body, judged)
         except ClusterError:
@@ -100,8 +100,9 @@ class Reconciler:
 
     def _is_premature(self, key: Key, body: JsonObject, judged: Judged) -> bool:
         """After a restart, what runs has not been observed by us yet: the written status holds until the first tick has looked."""
-        if judged.running.keys and key not in self._judging.observations and key not in self._settled:
-            return bool(body.get("status"))
+        is_observable = bool(judged.running.keys) and not isinstance(judged.assessment.workload, Missing)
+        if body.get("status") and is_observable and key not in self._judging.observations and key not in self._settled:
+            return True
         self._settled.add(key)
         return False
 

@@ -60,6 +60,13 @@ class Store:
             self._index(key, before, None)
             self._tell(key, before, None)
 
+    def take(self, kind: Kind, event: str, body: JsonObject) -> None:
+        """Takes over one event of a watch."""
+        if event == "DELETED":
+            self.remove(key_of(kind, body))
+        else:
+            self.apply(kind, body)
+
     def replace_all(self, kind: Kind, bodies: Iterable[JsonObject], known_before: Iterable[Key]) -> None:
         """Takes over a fresh list. Of what is stored only `known_before` (the keys when the list was asked for) can have vanished."""
         listed = set()

@@ -34,17 +34,12 @@ class Watch:
         self._sink = sink
         self._identity = identity
         self._loop = asyncio.get_running_loop()
-        self._ready = threading.Event()
         self._stop = threading.Event()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
-
-    @property
-    def ready(self) -> bool:
-        return self._ready.is_set() and self._thread.is_alive()
 
     async def ended(self) -> None:
         """Waits until Kopf has ended by itself or by `stop`; raises what it died of."""
@@ -66,7 +61,6 @@ class Watch:
                     settings=_settings(self._kinds, self._identity),
                     clusterwide=True,
                     standalone=True,
-                    ready_flag=self._ready,
                     stop_flag=self._stop,
                 )
             )

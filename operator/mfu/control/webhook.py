@@ -19,7 +19,7 @@ from mfu.control.controller import stop_on_signals
 from mfu.control.exporter import WebhookMetrics
 from mfu.control.filling import fill
 from mfu.control.probes import serve_probes
-from mfu.control.resources import JsonObject, Kind, key_of
+from mfu.control.resources import JsonObject, Kind
 from mfu.control.review import ALLOWED, Answer, Reviewer, unchanged
 from mfu.control.settings import WebhookSettings
 from mfu.control.store import Store
@@ -154,13 +154,7 @@ async def _serve(
     identity: str,
     stop: asyncio.Event,
 ) -> int:
-    def take(kind: Kind, event: str, body: JsonObject) -> None:
-        if event == "DELETED":
-            store.remove(key_of(kind, body))
-        else:
-            store.apply(kind, body)
-
-    watch = Watch(connection, KINDS, take, identity)
+    watch = Watch(connection, KINDS, store.take, identity)
 
     async def follow() -> None:
         await fill(cluster, store, KINDS)

@@ -29,6 +29,7 @@ class TrainingCoefficients:
     power_exponent: float
     precision_ratio: Keyed  # by precision
     gemm_memory_factor: float
+    gemm_saturation: float
     cast_factor: float
     grouped_gemm_ratio: float
     flash_ratio: Keyed  # by accelerator architecture

@@ -16,6 +16,7 @@ from mfu.model.operations import AttentionCore, Elementwise, Linear, Module, Pas
 __all__ = ["KernelSeconds", "Shard", "layer_kernels"]
 
 _TILE = 128
+_WAVE_TILE = 128 * 256  # outputs that one multiprocessor computes at a time
 _HEAD_BYTES_PER_LOGIT = 18.0  # logits, their softmax and gradient, in and out
 _FORWARD_SCORE_BYTES = 13.0  # unfused attention: scores, mask, softmax and dropout, for each token, key and head
 _BACKWARD_SCORE_BYTES = 18.0
@@ -99,8 +100,10 @@ def layer_kernels(profile: Profile, shard: Shard, machine: Machine, known: Train
         seconds = 2.0 * tokens * n * k * _padding(tokens, n) / machine.matmul_flops_per_second * op.count
         bytes_moved = _gemm_bytes(tokens, n, k, machine.operand_bytes) * op.count
         passes = 1.0 if op.frozen else 2.0
-        forward += seconds
-        backward += passes * seconds
+        wave = _WAVE_TILE * machine.multiprocessors
+        q=lambda o: known.gemm_saturation*2*(ceil(o/wave)*wave/o-1) 
+        forward += seconds * (1.0 + q(tokens * n))
+        backward += seconds * (passes + q(tokens * k) + (passes - 1.0) * q(n * k))
         ideal += (1.0 + passes) * 2.0 * tokens * n * k * op.count / machine.peak_flops_per_second
         traffic += bytes_moved
         weights += n * k * op.count

@@ -37,6 +37,7 @@ class Machine:
     attention_peak_flops_per_second: float
     memory_bytes_per_second: float
     operand_bytes: float
+    multiprocessors: int
 
 
 def head_precision(accelerator: Accelerator) -> Precision | Missing:

@@ -10,7 +10,7 @@ from math import ceil
 from mfu.estimate.layout import Layout
 from mfu.estimate.memory import training_memory
 from mfu.estimate.profile import Profile
-from mfu.estimate.workload import Fabric, Framework, Precisions, Recompute, Sharding, Training
+from mfu.estimate.workload import AttentionKernel, Fabric, Framework, Precisions, Recompute, Sharding, Training
 
 __all__ = ["Recipe", "interleaves", "settle"]
 
@@ -45,7 +45,7 @@ def settle(job: Training, profile: Profile, precisions: Precisions, fabric: Fabr
             said.append(f"interleave not declared: {interleave} virtual stages a rank")
     sequence_parallel = job.sequence_parallel
     if sequence_parallel is None:
-        sequence_parallel = degrees.tensor > 1
+        sequence_parallel = degrees.tensor > 1 and not _predates_sequence_parallelism(job)
     layout = Layout(
         sequence_length=job.sequence_length,
         micro_batch=job.micro_batch or 1,
@@ -85,6 +85,12 @@ def settle(job: Training, profile: Profile, precisions: Precisions, fabric: Fabr
 def interleaves(framework: Framework) -> bool:
     """Whether the framework has interleaved pipeline schedules that its recipes use."""
     return framework in _INTERLEAVES or framework is Framework.TORCHTITAN or framework is Framework.PRIMUS
+
+
+def _predates_sequence_parallelism(job: Training) -> bool:
+    """Megatron-DeepSpeed never took it over, and Megatron got it together with kernels that need no unfused attention
+    (arXiv:2205.05198)."""
+    return job.framework is Framework.MEGATRON_DEEPSPEED or job.attention_kernel is AttentionKernel.UNFUSED
 
 
 def _usual_sharding(job: Training, ranks: int) -> Sharding:

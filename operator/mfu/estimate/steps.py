@@ -46,6 +46,7 @@ def estimate_training(workload: Workload, job: Training, known: Calibration) -> 
         attention_peak_flops_per_second=attention,
         memory_bytes_per_second=accelerator.memory_bytes_per_second,
         operand_bytes=precision.bytes_per_element,
+        multiprocessors=accelerator.multiprocessors,
     )
     profile = profile_of(workload.architecture, workload.adapter)
     recipe = settle(job, profile, workload.precisions, workload.fabric)

@@ -18,16 +18,21 @@ class Cause(StrEnum):
     """Why a workload is below its peak or its expectation; stable tokens."""
 
     SMALL_BATCH = "SmallBatch"
-    COMMUNICATION = "Communication"
-    TOPOLOGY = "Topology"
+    COMMUNICATION = "Communication"  # of tensor, pipeline, data, expert or context parallelism
+    SLOW_INTERCONNECT = "SlowInterconnect"  # the links give less than they should
+    TOPOLOGY = "Topology"  # the placement
     PIPELINE_BUBBLE = "PipelineBubble"
     DATA_STARVATION = "DataStarvation"
     MEMORY_BOUND = "MemoryBound"
     CACHE_PRESSURE = "CachePressure"
     HOST_BOUND = "HostBound"
     PRECISION_MISMATCH = "PrecisionMismatch"
+    KERNEL_MISMATCH = "KernelMismatch"
+    ROUTING_IMBALANCE = "RoutingImbalance"
+    PADDING = "Padding"
     STRAGGLER = "Straggler"
     THROTTLING = "Throttling"
+    SHARING = "Sharing"  # MIG slices and time-slicing
     LOW_DEMAND = "LowDemand"
     WRONG_DECLARATION = "WrongDeclaration"
     UNEXPLAINED = "Unexplained"

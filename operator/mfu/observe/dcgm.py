@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from mfu.observe.device_exporter import DeviceExporter, DeviceFigure, Identity, Names
-from mfu.observe.promql import POD_LABELS
+from mfu.observe.promql import POD_LABELS, Kind
 
 __all__ = ["DCGM"]
 
@@ -32,6 +32,13 @@ DCGM = DeviceExporter(
         DeviceFigure.PCIE_IN: Names(selectors=("DCGM_FI_PROF_PCIE_RX_BYTES",)),
         DeviceFigure.POWER: Names(selectors=("DCGM_FI_DEV_POWER_USAGE", "dcgm_power_usage")),
         DeviceFigure.MEMORY_USED: Names(selectors=("DCGM_FI_DEV_FB_USED", "dcgm_fb_used"), scale=2.0**20),
+        DeviceFigure.THROTTLE_REASONS: Names(
+            selectors=("DCGM_FI_DEV_CLOCKS_EVENT_REASONS", "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS"), kind=Kind.LATEST
+        ),
+        DeviceFigure.LINK_ERRORS: Names(
+            selectors=("DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL", "DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL"), kind=Kind.RATE
+        ),
+        DeviceFigure.XID: Names(selectors=("DCGM_FI_DEV_XID_ERRORS",), kind=Kind.LATEST),
     },
     labels=(
         *POD_LABELS,

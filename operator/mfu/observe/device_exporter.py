@@ -27,6 +27,9 @@ class DeviceFigure(StrEnum):
     PCIE_IN = "pcieIn"
     POWER = "power"
     MEMORY_USED = "memoryUsed"
+    THROTTLE_REASONS = "throttleReasons"
+    LINK_ERRORS = "linkErrors"
+    XID = "xid"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +38,7 @@ class Names:
 
     selectors: tuple[str, ...]
     scale: float = 1.0
+    kind: Kind = Kind.FRESH_MEAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -61,7 +65,7 @@ def expressions(exporter: DeviceExporter, window_seconds: float) -> tuple[str, .
     """Means over the window of devices that are still reported: a device handed on to another pod does not answer for the one before."""
     return tuple(
         expression(
-            Figure(name=figure, selectors=names.selectors, kind=Kind.FRESH_MEAN, across=Across.MAX),
+            Figure(name=figure, selectors=names.selectors, kind=names.kind, across=Across.MAX),
             group=exporter.labels,
             identity=exporter.labels,
             window_seconds=window_seconds,
@@ -107,12 +111,19 @@ def _device(identity: Identity, row: Mapping[DeviceFigure, float], pods: list[Po
         pcie_bytes_per_second=_sum(row.get(DeviceFigure.PCIE_OUT), row.get(DeviceFigure.PCIE_IN)),
         power_watts=row.get(DeviceFigure.POWER),
         memory_used_bytes=row.get(DeviceFigure.MEMORY_USED),
+        throttle_reasons=_mask(row.get(DeviceFigure.THROTTLE_REASONS)),
+        link_errors_per_second=row.get(DeviceFigure.LINK_ERRORS),
+        xid=_mask(row.get(DeviceFigure.XID)),
     )
 
 
 def _ratio(value: float | None) -> float | None:
     """Counters of a ratio overshoot 1 by a little; far more is a field that does not mean what its name says."""
     return None if value is None or not 0.0 <= value <= 1.05 else min(1.0, value)
+
+
+def _mask(value: float | None) -> int | None:
+    return None if value is None or value < 0.0 else int(value)
 
 
 def _sum(first: float | None, second: float | None) -> float | None:

@@ -7,6 +7,7 @@ from statistics import fmean, median
 from mfu.hardware.accelerator import Accelerator
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Evidence
+from mfu.observe.troubles import LINK_ERRORS_PER_SECOND, node_troubles, throttle_reasons
 from mfu.observe.telemetry import DeviceTelemetry
 
 __all__ = ["device_evidence", "hardware_ratio"]
@@ -14,6 +15,7 @@ __all__ = ["device_evidence", "hardware_ratio"]
 _STRAGGLER_CLOCK_RATIO = 0.92
 _STRAGGLER_ACTIVITY_RATIO = 0.80
 _NODES_TO_COMPARE = 3
+_DEVICES_TO_COMPARE = 4
 
 
 def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> float | Missing:
@@ -43,12 +45,25 @@ def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator)
 
 def device_evidence(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> Evidence:
     """Means over the workload's own devices that report a figure, and the straggler if one node is clearly below the rest."""
+    shared = [device for device in devices if device.sharers]
     devices = [device for device in devices if not device.sharers]
     clock = _mean(device.clock_hertz for device in devices)
     node, ratio = _straggler(devices)
+    troubled = _only_node_with_link_errors(devices)
+    named = node or troubled
     return replace(
         Evidence(),
         devices=len(devices),
+        multiprocessor_active_ratio=_mean(device.multiprocessor_active_ratio for device in devices),
+        hottest_device_ratio=_hottest(devices),
+        shared_devices=len(shared),
+        sharers=max((len(device.sharers) for device in shared), default=1),
+        partitions=tuple(sorted({device.partition for device in (*devices, *shared) if device.partition})),
+        products=tuple(sorted({device.model_name for device in (*devices, *shared) if device.model_name})),
+        throttle_reasons=throttle_reasons(devices),
+        slowest_node_reasons=() if named is None else node_troubles([device for device in devices if device.node == named]),
+        link_errors_per_second=_mean(device.link_errors_per_second for device in devices),
+        link_error_node=troubled,
         busy_ratio=_mean(device.busy_ratio for device in devices),
         tensor_active_ratio=_mean(device.tensor_active_ratio for device in devices),
         memory_active_ratio=_mean(device.memory_active_ratio for device in devices),
@@ -81,6 +96,24 @@ def _straggler(devices: Sequence[DeviceTelemetry]) -> tuple[str | None, float | 
         if middle > 0.0 and worst[slowest] < threshold * middle:
             return slowest, worst[slowest] / middle
     return None, None
+
+
+def _hottest(devices: Sequence[DeviceTelemetry]) -> float | None:
+    """Work each second (activity × clock) of the busiest eighth over the mean: a collective waits for those that have most to do."""
+    work = sorted(
+        device.tensor_active_ratio * device.clock_hertz
+        for device in devices
+        if device.tensor_active_ratio is not None and device.clock_hertz is not None
+    )
+    if len(work) < _DEVICES_TO_COMPARE or fmean(work) <= 0.0:
+        return None
+    return fmean(work[-max(1, len(work) // 8) :]) / fmean(work)
+
+
+def _only_node_with_link_errors(devices: Sequence[DeviceTelemetry]) -> str | None:
+    nodes = {device.node for device in devices}
+    troubled = {device.node for device in devices if (device.link_errors_per_second or 0.0) > LINK_ERRORS_PER_SECOND}
+    return troubled.pop() if len(troubled) == 1 and len(nodes) > 1 else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

@@ -31,6 +31,18 @@ class Evidence:
     slowest_node_ratio: float | None = None  # its SM clock (or, clocks being alike, tensor activity) over the median node's
     mean_clock_hertz: float | None = None
     engine_flops_per_second: float | None = None  # the engine's own estimate, whole workload: a second opinion
+    multiprocessor_active_ratio: float | None = None
+    tokens_per_step: float | None = None  # training: what the counters of tokens and of steps say together
+    prefix_hit_ratio: float | None = None  # share of prompt tokens that came from the cache
+    hottest_device_ratio: float | None = None  # tensor activity of the busiest devices over their mean: uneven work
+    shared_devices: int = 0  # time-sliced between pods; their figures are left out of all means
+    sharers: int = 1  # most pods on one of these
+    partitions: tuple[str, ...] = ()  # MIG profiles that the pods hold
+    products: tuple[str, ...] = ()  # what the devices call themselves
+    throttle_reasons: tuple[str, ...] = ()  # what lowers the clocks of at least half of the devices, faults only
+    slowest_node_reasons: tuple[str, ...] = ()  # the same on the slowest node, its link errors and driver errors
+    link_errors_per_second: float | None = None  # a device
+    link_error_node: str | None = None  # the only node with link errors among several
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

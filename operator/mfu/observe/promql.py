@@ -25,6 +25,7 @@ class Kind(StrEnum):
     RATE = "rate"  # a counter's increase each second
     MEAN = "mean"  # a gauge's mean over the window
     FRESH_MEAN = "freshMean"  # the same, of series that still exist
+    LATEST = "latest"  # the last sample: codes and bit masks, which have no mean
     LAST_SCRAPE = "lastScrape"  # Unix time of the latest sample
     BEFORE_WINDOW = "beforeWindow"  # present where the series existed a whole window ago
 
@@ -75,6 +76,8 @@ def expression(figure: Figure, *, group: Sequence[str], identity: Sequence[str],
                 inner = f"avg_over_time({chosen}[{window}])"
             case Kind.FRESH_MEAN:
                 inner = f"(avg_over_time({chosen}[{window}]) and {chosen})"
+            case Kind.LATEST:
+                inner = chosen
             case Kind.LAST_SCRAPE:
                 inner = f"timestamp({chosen})"
             case Kind.BEFORE_WINDOW:

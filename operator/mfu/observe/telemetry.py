@@ -121,6 +121,9 @@ class DeviceTelemetry:
     pcie_bytes_per_second: float | None = None
     power_watts: float | None = None
     memory_used_bytes: float | None = None
+    throttle_reasons: int | None = None  # NVML's bit mask of what lowers the clocks
+    link_errors_per_second: float | None = None  # corrupt packets on the fast links
+    xid: int | None = None  # the driver's last error; 0: none
 
     @property
     def key(self) -> tuple[str, str]:

@@ -109,6 +109,7 @@ def _training(
     reporting, fresh = len(fresh), [each for each in fresh if each.covers_window]
     whole = [each.tokens_per_second for each in fresh if each.counts_whole_job]
     tokens = max(whole) if whole else sum(each.tokens_per_second for each in fresh)
+    pace = max((each.steps_per_second for each in fresh if each.steps_per_second is not None), default=0.0)
     waits = [each.data_wait_ratio for each in fresh if each.data_wait_ratio is not None]
     return _Progress(
         source=Source.TRAINING,
@@ -117,7 +118,9 @@ def _training(
         tokens_per_second=tokens,
         reporting=reporting,
         covered_ratio=len(fresh) / reporting,
-        evidence=replace(Evidence(), data_wait_ratio=max(waits) if waits else None),
+        evidence=replace(
+            Evidence(), data_wait_ratio=max(waits) if waits else None, tokens_per_step=tokens / pace if pace > 0.0 else None
+        ),
     )
 
 
@@ -161,6 +164,7 @@ def _serving(
             preemptions_per_second=_mean([each.preemptions_per_second for each in fresh]),
             mean_prompt_tokens=prompt,
             mean_generation_tokens=generation,
+            prefix_hit_ratio=hit_ratio if cached else None,
             # Counted for each accelerator of the engine; the pods' engines are alike.
             engine_flops_per_second=sum(engine) / len(engine) if engine else None,
         ),
@@ -217,6 +221,8 @@ def _joined(devices: Evidence, application: Evidence, accelerators: int) -> Evid
         preemptions_per_second=application.preemptions_per_second,
         mean_prompt_tokens=application.mean_prompt_tokens,
         mean_generation_tokens=application.mean_generation_tokens,
+        tokens_per_step=application.tokens_per_step,
+        prefix_hit_ratio=application.prefix_hit_ratio,
         engine_flops_per_second=None if each is None else each * accelerators,
     )
 

@@ -1,0 +1,144 @@
+"""The workload's own stable level, and whether it stays below that: a robust one-sided cumulative sum with hysteresis.
+
+What is looked at is the logarithm of observed over expected at the load of the moment: a load or a size that the estimator accounts for
+moves both, and only what it does not explain is left. A constant error of the estimator is part of the level. The estimator's error does
+depend on the load, so a replica has one level for each band of load.
+
+The level is the median of ten-minute medians. It follows them for the first half day and is anchored then: it is raised when half a day is
+clearly better, and never lowered, so that a decay is seen however slow it is.
+
+Below the level, the time counts with a weight between −1 and 1 that is bounded on both sides (Huber's influence function): no single look,
+however bad, counts for more than its own time, and looks within the tolerance count it down again. This is Page's CUSUM (Biometrika 41,
+1954, pages 100–115) of bounded scores.
+"""
+
+from dataclasses import dataclass, replace
+from math import log
+from statistics import median
+
+from mfu.judge.assessment import DriftState
+from mfu.judge.policy import DriftRule
+
+__all__ = ["BANDS", "NO_LEVELS", "Band", "Levels", "anchored", "band_of", "level_of", "observe_level", "watch"]
+
+BLOCK_SECONDS = 600.0
+SPACING_SECONDS = 30.0
+LEAST_BLOCKS = 3
+SETTLED_BLOCKS = 72
+RAISED_LOG = 0.04
+
+# The reference is where a look counts for nothing, as a share of the tolerance: far enough from the level for its wander, near enough for
+# a drop as large as the tolerance to count in full in spite of it.
+_REFERENCE = 0.65
+_FULL = 0.85
+_RECOVERED = 0.5
+
+# Shares of the declared load where a band ends.
+_BAND_ENDS = (0.85, 0.4, 0.15)
+BANDS = len(_BAND_ENDS) + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Band:
+    """What is known of one band of load. Natural logarithms of observed over expected."""
+
+    level: float | None = None
+    settled: bool = False
+    looks: tuple[float, ...] = ()  # of the block that is being filled
+    filled_seconds: float = 0.0
+    blocks: tuple[float, ...] = ()  # medians of the last blocks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """One band for each range of load, the declared load first; training has only that."""
+
+    bands: tuple[Band, ...] = (Band(),) * BANDS
+
+    @property
+    def top(self) -> float | None:
+        """The level of the highest load that is known."""
+        return next((band.level for band in self.bands if band.level is not None), None)
+
+    @property
+    def is_settled(self) -> bool:
+        return any(band.settled for band in self.bands)
+
+
+NO_LEVELS = Levels()
+
+
+def band_of(load_ratio: float) -> int:
+    """Index of the band for a load as a share of the declared one."""
+    return next((index for index, end in enumerate(_BAND_ENDS) if load_ratio >= end), BANDS - 1)
+
+
+def level_of(levels: Levels, band: int) -> float | None:
+    return levels.bands[band].level
+
+
+def anchored(levels: Levels) -> Levels:
+    """The levels as they are, from now on only ever raised."""
+    return Levels(
+        bands=tuple(
+            replace(band, settled=True, looks=(), filled_seconds=0.0, blocks=()) if band.level is not None else Band()
+            for band in levels.bands
+        )
+    )
+
+
+def observe_level(levels: Levels, band: int, log_ratio: float, elapsed_seconds: float, *, suspect: bool) -> Levels:
+    """One look taken into the level of its band. `suspect`: the workload is below its level; the block that this fills is thrown away."""
+    known = levels.bands[band]
+    filled = known.filled_seconds + elapsed_seconds
+    looks = (*known.looks, log_ratio) if filled >= SPACING_SECONDS * len(known.looks) else known.looks
+    if filled < BLOCK_SECONDS:
+        learned = replace(known, looks=looks, filled_seconds=filled)
+    elif suspect:
+        learned = replace(known, looks=(), filled_seconds=0.0)
+    else:
+        learned = _with_block(known, median(looks))
+    return Levels(bands=(*levels.bands[:band], learned, *levels.bands[band + 1 :]))
+
+
+def _with_block(known: Band, block: float) -> Band:
+    blocks = (*known.blocks, block)[-SETTLED_BLOCKS:]
+    emptied = replace(known, looks=(), filled_seconds=0.0, blocks=blocks)
+    full = len(blocks) == SETTLED_BLOCKS
+    if not known.settled:
+        return replace(emptied, level=median(blocks) if len(blocks) >= LEAST_BLOCKS else known.level, settled=full)
+    if full and known.level is not None and (half_day := median(blocks)) > known.level + RAISED_LOG:
+        return replace(emptied, level=half_day, blocks=())
+    return emptied
+
+
+def watch(previous: DriftState, level: float, log_ratio: float, rule: DriftRule, now: float) -> DriftState:
+    """One look at how far `log_ratio` is below `level`; both natural logarithms.
+
+    Drift begins when looks below the tolerance add up to `rule.for_seconds`, and ends after `rule.recover_seconds` well within it. Scale
+    plays no part, a constant series never drifts, and a deeper drop is never found later.
+    """
+    tolerated = -log(1.0 - min(0.99, rule.tolerance_ratio))
+    short = level - log_ratio
+    elapsed = 0.0 if previous.last_seconds is None else max(0.0, now - previous.last_seconds)
+    if previous.drifting:
+        if short > _RECOVERED * tolerated:
+            return replace(previous, below_seconds=previous.below_seconds + elapsed, above_seconds=0.0, last_seconds=now)
+        above = previous.above_seconds + elapsed
+        return DriftState(last_seconds=now) if above >= rule.recover_seconds else replace(previous, above_seconds=above, last_seconds=now)
+    weight = _weight(short, tolerated)
+    if previous.since_seconds is None:
+        if weight <= 0.0:
+            return DriftState(last_seconds=now)
+        return DriftState(drifting=rule.for_seconds <= 0.0, since_seconds=now, last_seconds=now)
+    counted = previous.below_seconds + weight * elapsed
+    if counted < 0.0 or (counted == 0.0 and weight <= 0.0):
+        return DriftState(last_seconds=now)
+    return replace(previous, below_seconds=counted, drifting=counted >= rule.for_seconds, last_seconds=now)
+
+
+def _weight(short: float, tolerated: float) -> float:
+    """Of a look that falls `short` of the level: 0 at the reference, ±1 a fifth of the tolerance from it and beyond."""
+    if tolerated <= 0.0:
+        return 1.0 if short > 0.0 else -1.0
+    return max(-1.0, min(1.0, (short / tolerated - _REFERENCE) / (_FULL - _REFERENCE)))

@@ -1,0 +1,213 @@
+"""What the operator remembers of one workload from look to look: its best stable level, what it runs with, and a few points of its past.
+
+The rest of the past is in Prometheus. Everything here is bounded, and what matters of it survives a restart in the status.
+"""
+
+from dataclasses import dataclass, replace
+from math import exp, log
+from statistics import median
+
+from mfu.judge.assessment import DriftState
+from mfu.judge.change import UNKNOWN_SETUP, Setup, changes, is_comparable
+from mfu.judge.detector import NO_LEVELS, Levels, anchored, level_of, observe_level, watch
+from mfu.judge.policy import DriftRule
+
+__all__ = ["UNRECORDED", "Epoch", "Look", "OwnDrift", "Record", "advance", "frozen", "own_drift"]
+
+DAY_SECONDS = 86_400.0
+KEPT_DAYS = 7
+# A level across a change of the declared intent rests on two expectations instead of one: their own errors come in.
+DECLARED_TOLERANCE = 2.0
+# How far apart a change and the beginning of a deviation may be to belong together, in time that was observed.
+_BEFORE_SECONDS = 300.0
+_AFTER_SECONDS = 3600.0
+# Looks at which another setup must be seen before it is believed: pods of a rollout come one by one.
+_CONFIRMED_LOOKS = 3
+_DAY_SPACING_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One observation with what would be expected. `declared_ratio`: the expectation at the declared load; `band`: of the load."""
+
+    at_seconds: float
+    observed_ratio: float
+    expected_ratio: float
+    declared_ratio: float
+    band: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """The time since the last change. `first_seconds`: its first look; `change`: what changed, empty at the beginning of the record."""
+
+    first_seconds: float
+    change: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """`levels`: best stable ones, learned with `level_setup` at `level_expected_ratio`; `recent`: those since the last change.
+
+    `days`: median observed MFU of up to seven finished days; `day`: looks of the day that runs.
+    """
+
+    setup: Setup = UNKNOWN_SETUP
+    suspected: Setup | None = None
+    suspected_looks: int = 0
+    epoch: Epoch | None = None
+    levels: Levels = NO_LEVELS
+    level_setup: Setup = UNKNOWN_SETUP
+    level_expected_ratio: float | None = None
+    level_seconds: float | None = None
+    recent: Levels | None = None
+    deviation: DriftState = DriftState()
+    day_number: int | None = None
+    day: tuple[float, ...] = ()
+    day_last_seconds: float = 0.0
+    days: tuple[float, ...] = ()
+    last: Look | None = None
+
+
+UNRECORDED = Record()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnDrift:
+    """Against the own level at the same load. `level_ratio`: that level as an MFU at the load of the look; `change`: the suspect."""
+
+    ratio: float
+    level_ratio: float
+    drifting: bool
+    since_seconds: float | None
+    change: str
+
+
+def advance(record: Record, look: Look, setup: Setup, rule: DriftRule) -> Record:
+    """One look taken in. Looks that are missing are not given here: `frozen` instead."""
+    if look.observed_ratio <= 0.0 or look.expected_ratio <= 0.0:
+        return frozen(record)
+    record = _with_setup(record, setup, look)
+    elapsed = 0.0 if record.deviation.last_seconds is None else max(0.0, look.at_seconds - record.deviation.last_seconds)
+    record = _watched(record, look, rule)
+    suspect = record.deviation.drifting or record.deviation.below_seconds > rule.for_seconds / 4.0
+    record = _learned(record, look, elapsed, suspect=suspect)
+    return replace(_with_day(record, look), last=look)
+
+
+def frozen(record: Record) -> Record:
+    """Nothing was observed: the clocks stand still until the next look."""
+    return replace(record, deviation=replace(record.deviation, last_seconds=None), last=None)
+
+
+def own_drift(record: Record) -> OwnDrift | None:
+    """None while there is no level to compare with, or nothing was observed at the last look."""
+    if record.last is None or (level := level_of(record.levels, record.last.band)) is None:
+        return None
+    look, deviation = record.last, record.deviation
+    short = _log_ratio(record, look) - level
+    return OwnDrift(
+        ratio=exp(short) - 1.0,
+        level_ratio=look.observed_ratio * exp(-short),
+        drifting=deviation.drifting,
+        since_seconds=deviation.since_seconds,
+        change=_suspect_change(record),
+    )
+
+
+def _with_setup(record: Record, setup: Setup, look: Look) -> Record:
+    if record.epoch is None:
+        return replace(record, setup=setup, level_setup=setup, epoch=Epoch(first_seconds=look.at_seconds))
+    if setup.is_same(record.setup):
+        return replace(record, setup=_filled(record.setup, setup), suspected=None, suspected_looks=0)
+    looks = record.suspected_looks + 1 if record.suspected is not None and setup.is_same(record.suspected) else 1
+    if looks < _CONFIRMED_LOOKS:
+        return replace(record, suspected=setup, suspected_looks=looks)
+    return _changed(replace(record, suspected=None, suspected_looks=0), _filled(record.setup, setup), look)
+
+
+def _filled(before: Setup, after: Setup) -> Setup:
+    """`after`, with what it does not know taken from before."""
+    return Setup(
+        image=after.image or before.image,
+        driver=after.driver or before.driver,
+        nodes=after.nodes or before.nodes,
+        spec=after.spec or before.spec,
+        accepted=after.accepted,
+        leaves=after.leaves or before.leaves,
+    )
+
+
+def _changed(record: Record, setup: Setup, look: Look) -> Record:
+    said = "; ".join(changes(record.setup, setup))
+    epoch = Epoch(first_seconds=look.at_seconds, change=said)
+    if setup.accepts(record.setup) or not is_comparable(record.setup, setup):
+        return Record(setup=setup, level_setup=setup, epoch=epoch, day_number=record.day_number, day=record.day, days=record.days)
+    deviation = record.deviation if record.deviation.drifting else DriftState(last_seconds=record.deviation.last_seconds)
+    return replace(record, setup=setup, epoch=epoch, levels=anchored(record.levels), recent=NO_LEVELS, deviation=deviation)
+
+
+def _log_ratio(record: Record, look: Look) -> float:
+    """Of observed over expected.
+
+    After the declared intent changed, what it costs by its own expectation is no drift, nor is it one to fall short of a better expectation
+    without having become slower: the better of both counts.
+    """
+    ratio = log(look.observed_ratio / look.expected_ratio)
+    if record.level_expected_ratio is None or record.setup.declares_as(record.level_setup):
+        return ratio
+    return max(ratio, ratio + log(look.declared_ratio / record.level_expected_ratio))
+
+
+def _watched(record: Record, look: Look, rule: DriftRule) -> Record:
+    level = level_of(record.levels, look.band)
+    if level is None:
+        return replace(record, deviation=replace(record.deviation, last_seconds=look.at_seconds))
+    if not record.setup.declares_as(record.level_setup):
+        rule = replace(rule, tolerance_ratio=min(0.9, DECLARED_TOLERANCE * rule.tolerance_ratio))
+    return replace(record, deviation=watch(record.deviation, level, _log_ratio(record, look), rule, look.at_seconds))
+
+
+def _learned(record: Record, look: Look, elapsed: float, *, suspect: bool) -> Record:
+    ratio = log(look.observed_ratio / look.expected_ratio)
+    recent = record.recent
+    if recent is not None:
+        recent = observe_level(recent, look.band, ratio, elapsed, suspect=False)
+        record = replace(record, recent=recent)
+    if record.setup.declares_as(record.level_setup):
+        levels = observe_level(record.levels, look.band, ratio, elapsed, suspect=suspect)
+        moved = levels.top != record.levels.top
+        return replace(
+            record,
+            levels=levels,
+            level_expected_ratio=look.declared_ratio if moved or record.level_expected_ratio is None else record.level_expected_ratio,
+            level_seconds=look.at_seconds if moved else record.level_seconds,
+        )
+    if recent is not None and recent.is_settled and not record.deviation.drifting:
+        # Half a day without drift in the new intent: from now on its own level is what it is held to.
+        return replace(
+            record,
+            levels=recent,
+            level_setup=record.setup,
+            level_expected_ratio=look.declared_ratio,
+            level_seconds=look.at_seconds,
+            deviation=replace(record.deviation, since_seconds=None, below_seconds=0.0),
+        )
+    return record
+
+
+def _with_day(record: Record, look: Look) -> Record:
+    number = int(look.at_seconds // DAY_SECONDS)
+    if record.day_number is not None and number > record.day_number:
+        days = (*record.days, median(record.day))[-KEPT_DAYS:] if record.day else record.days
+        record = replace(record, days=days, day=())
+    if record.day and look.at_seconds - record.day_last_seconds < _DAY_SPACING_SECONDS:
+        return record
+    return replace(record, day_number=number, day=(*record.day, look.observed_ratio), day_last_seconds=look.at_seconds)
+
+
+def _suspect_change(record: Record) -> str:
+    since, epoch = record.deviation.since_seconds, record.epoch
+    if since is None or epoch is None:
+        return ""
+    return epoch.change if -_BEFORE_SECONDS <= since - epoch.first_seconds <= _AFTER_SECONDS else ""
