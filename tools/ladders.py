@@ -38,7 +38,7 @@ def ladders(measured: Sequence[Measurement], predicted: Sequence[float]) -> list
         for each, rate in zip(measured, predicted, strict=True):
             fixed = _without(each.workload, knob)
             if fixed is not None:
-                key = (each.source, each.model, inputs(fixed))
+                key: Hashable = (each.source, each.model, inputs(fixed))
                 heads.setdefault(key, each)
                 values[key].add(_value(each.workload, knob))
                 groups[key][inputs(each.workload)].append((each.rate, rate))

@@ -1,8 +1,9 @@
 """Published measurements: what ran, and how fast it was. Facts only; each names its source.
 
 A line of `calibration/measurements_{training,inference}.jsonl` is an object with `id`, `source`, `path` (the page or file of the source),
-`model`, `rate` (tokens per second and accelerator: trained, or output), `spec` (of a ModelWorkload; what the source does not say is
-left out) and, where published, `core` (a balanced subset), `secondsPerOutputToken` and `secondsToFirstToken`.
+`model`, `software` (framework or engine as published), `rate` (tokens per second and accelerator: trained, or output), `spec` (of a
+ModelWorkload; what the source does not say is left out) and, where published, `core` (a balanced subset), `secondsPerOutputToken` and
+`secondsToFirstToken`.
 """
 
 import json
@@ -26,6 +27,7 @@ class Measurement:
     identifier: str
     source: str
     model: str
+    software: str
     rate: float
     workload: Workload
     core: bool
@@ -40,8 +42,8 @@ class Measurement:
         return self.workload.precisions.compute.value
 
     @property
-    def software(self) -> str:
-        """Framework or engine."""
+    def stack(self) -> str:
+        """Framework or engine, as the API names it."""
         job = self.workload.job
         return job.engine.value if isinstance(job, Inference) else job.framework.value
 
@@ -65,7 +67,7 @@ def read(path: Path) -> list[Measurement]:
         try:
             found.append(_measurement(json.loads(line)))
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{path}: line {number}: needs id, source, model, rate and spec ({error})") from error
+            raise ValueError(f"{path}: line {number}: needs id, source, model, software, rate and spec ({error})") from error
     if not found:
         raise ValueError(f"{path}: no measurements")
     return found
@@ -82,6 +84,7 @@ def _measurement(row: dict[str, Any]) -> Measurement:
         identifier=row["id"],
         source=row["source"],
         model=row["model"],
+        software=row["software"],
         rate=float(row["rate"]),
         workload=resolve(body),
         core=bool(row.get("core", False)),

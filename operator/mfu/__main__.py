@@ -5,6 +5,7 @@
 
 import argparse
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -22,8 +23,10 @@ _VERBS = {
     "explain": "where the time of a workload goes",
     "plan": "parallelism, batch and GPU type for the best MFU or cost",
     "check": "admission verdict on workloads under policies",
+    "capacity": "what fits in a fleet, and what to buy",
     "top": "workloads of the cluster, worst first",
-    "fleet": "how productive the GPUs of the cluster are",
+    "fleet": "how productive the GPUs of the cluster, or of one tenant, are",
+    "report": "the fleet as one HTML page",
     "tail": "serve the progress of a training job that its log tells",
     "crds": "the CustomResourceDefinitions",
     "run": "the operator's own processes: controller, webhook",
@@ -44,17 +47,40 @@ class _Parser(argparse.ArgumentParser):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's) and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    _mend_streams()
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        sys.stdout.flush()  # here, where a failure can still be told
+        return status
     except MfuError as error:
         print(f"mfu: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # The reader went away (`mfu … | head`); nothing may be written any more, not even at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`mfu … | head`).
+        _silence_output()
         return 141
+    except OSError as error:
+        # What the verbs read and write by name they answer for themselves; what is left is the output.
+        print(f"mfu: the output cannot be written: {error.strerror or error}; give it another place", file=sys.stderr)
+        _silence_output()
+        return 2
+
+
+def _mend_streams() -> None:
+    """A closed stream reads as empty and swallows what is written; a character that an odd locale cannot show becomes a question mark."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 lives as long as the process
+        elif mode == "w" and isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="replace")
+
+
+def _silence_output() -> None:
+    """Nothing may be written any more, not even at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -61,3 +62,35 @@ def test_a_faulty_document_does_not_stop_the_others(document: Path, tmp_path: Pa
     assert "research/pretrain" in captured.out
     assert captured.err.count("\n") == 1
     assert "h100-sxm-81gb" in captured.err and "h100-sxm-80gb" in captured.err
+
+
+def test_the_roofline_is_svg_without_external_parts_and_names_its_operations(
+    document: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "roofline.svg"
+    assert main(["explain", "-f", str(document), "--plot", str(picture)]) == 0
+    assert "research/pretrain on 256" in capsys.readouterr().out
+    text = picture.read_text(encoding="utf-8")
+    root = ElementTree.fromstring(text)
+    assert root.tag == "{http://www.w3.org/2000/svg}svg"
+    labels = {"".join(each.itertext()) for each in root.iter("{http://www.w3.org/2000/svg}text")}
+    assert {"gate_up_proj", "down_proj", "attention", "lm_head", "research/pretrain", "memory 3.35 TB/s"} <= labels
+    assert any(label.startswith("bf16 peak") for label in labels)
+    assert any(label.startswith("expected: MFU ") for label in labels)
+    assert "href" not in text and text.count("http") == 1
+
+
+def test_the_picture_alone_goes_to_standard_output(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "-f", str(document), "--plot", "-"]) == 0
+    assert ElementTree.fromstring(capsys.readouterr().out).tag.endswith("svg")
+
+
+def test_only_one_workload_is_drawn_at_a_time(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "-f", str(document), "-f", str(document), "--plot", "-"]) == 2
+    assert "one document" in capsys.readouterr().err
+
+
+def test_a_picture_that_cannot_be_written_is_one_line(document: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "-f", str(document), "--plot", str(tmp_path / "missing" / "x.svg")]) == 2
+    captured = capsys.readouterr()
+    assert "--plot" in captured.err and captured.err.count("\n") == 1

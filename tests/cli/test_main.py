@@ -63,3 +63,28 @@ def test_only_the_module_of_the_verb_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={"PYTHONPATH": str(OPERATOR)}, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("redirection", "status", "complaint"),
+    [
+        pytest.param("flops --catalog llama-3.1-8b >&-", 0, "", id="closed output"),
+        pytest.param("estimate -f - <&-", 2, "standard input: holds no document", id="closed input"),
+        pytest.param("flops --config - <&-", 2, "is not JSON", id="closed input of a config"),
+        pytest.param("estimate -f /nowhere 2>&-", 2, "", id="closed errors"),
+        pytest.param("crds >/dev/full", 2, "the output cannot be written: No space left on device", id="a full disk"),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_traceback(redirection: str, status: int, complaint: str) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m mfu {redirection}'], capture_output=True, text=True, env={"PYTHONPATH": str(OPERATOR)}
+    )
+    assert done.returncode == status, done.stderr
+    assert complaint in done.stderr
+    assert done.stderr.count("\n") == bool(complaint)
+
+
+def test_a_locale_without_the_characters_is_no_traceback() -> None:
+    environment = {"PYTHONPATH": str(OPERATOR), "LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    done = subprocess.run([sys.executable, "-m", "mfu", "flops", "--catalog", "llama-3.1-8b"], capture_output=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, b"")

@@ -65,6 +65,9 @@ def test_too_few_accelerators_are_said_in_one_line(document: Path, capsys: pytes
         pytest.param(["--limit", "0"], "at least 1", id="no layouts"),
         pytest.param(["--count", "-3"], "at least 1", id="negative count"),
         pytest.param(["--objective", "speed"], "speed", id="unknown objective"),
+        pytest.param(["--objective", "time"], "--tokens", id="time without a budget"),
+        pytest.param(["--tokens", "many"], "many", id="budget that is no number"),
+        pytest.param(["--precision", "fp7"], "fp7", id="unknown precision"),
     ],
 )
 def test_bad_options_are_one_line_and_exit_2(
@@ -73,3 +76,24 @@ def test_bad_options_are_one_line_and_exit_2(
     assert main(["plan", "-f", str(document), *arguments]) == 2
     captured = capsys.readouterr()
     assert message in captured.err and captured.err.count("\n") == 1
+
+
+def test_a_token_budget_gives_time_and_money(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", "-f", str(document), "--objective", "time", "--tokens", "2B", "-o", "json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    durations = [candidate["secondsToBudget"] for candidate in entry["candidates"]]
+    assert durations == sorted(durations)
+    first = entry["candidates"][0]
+    assert first["dollarsForBudget"] == pytest.approx(first["dollarsPerMillionTokens"] * 2000)
+    assert main(["plan", "-f", str(document), "--tokens", "15T"]) == 0
+    assert "BUDGET" in capsys.readouterr().out
+
+
+def test_precisions_are_compared_when_asked_for(document: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plan", "-f", str(document), "--objective", "throughput", "--precision", "bf16,fp8"]
+    assert main([*arguments, "--limit", "50", "-o", "json"]) == 0
+    (entry,) = json.loads(capsys.readouterr().out)
+    assert {candidate["precision"] for candidate in entry["candidates"]} == {"bf16", "fp8"}
+    assert entry["candidates"][0]["precision"] == "fp8"
+    assert main(arguments) == 0
+    assert "PRECISION" in capsys.readouterr().out

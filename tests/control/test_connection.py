@@ -82,3 +82,36 @@ def test_what_is_missing_is_named_in_one_line(tmp_path: Path, content: str | Non
 
 def test_a_token_is_never_shown(tmp_path: Path) -> None:
     assert "secret" not in repr(find_connection(kubeconfig(tmp_path, {"token": "secret"})))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\x7fELF\xff\xfe", id="a binary"),
+        pytest.param(b"contexts: {a: b}\ncurrent-context: a\n", id="contexts that are no list"),
+        pytest.param(b"contexts: [1, {name: a, context: 3}]\ncurrent-context: a\n", id="entries that are no mappings"),
+        pytest.param(
+            b"contexts: [{name: a, context: {cluster: a, user: a}}]\nclusters: [{name: a, cluster: {}}]\n"
+            b"users: [{name: a, user: {}}]\ncurrent-context: a\n",
+            id="a cluster without a server",
+        ),
+        pytest.param(
+            b"contexts: [{name: a, context: {cluster: a, user: a}}]\nclusters: [{name: a, cluster: {server: 'https://x'}}]\n"
+            b"users: [{name: a, user: {exec: {args: [x]}}}]\ncurrent-context: a\n",
+            id="a credential plugin without a command",
+        ),
+        pytest.param(
+            b"contexts: [{name: a, context: {cluster: a, user: a}}]\n"
+            b"clusters: [{name: a, cluster: {server: 'https://x', certificate-authority-data: abc}}]\n"
+            b"users: [{name: a, user: {}}]\ncurrent-context: a\n",
+            id="a certificate that is not base64",
+        ),
+    ],
+)
+def test_a_broken_kubeconfig_is_one_line_that_names_it(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "config"
+    file.write_bytes(content)
+    with pytest.raises(ClusterError) as refused:
+        find_connection({"KUBECONFIG": str(file)})
+    assert "kubeconfig" in str(refused.value)
+    assert "\n" not in str(refused.value)

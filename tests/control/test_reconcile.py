@@ -22,14 +22,14 @@ from mfu.control.writing import StatusWriter
 from mfu.errors import ClusterError
 from mfu.missing import Missing, Reason
 from mfu.place.topology import LevelKeys
-from tests.control.conftest import NODES, held_job, node, policy, workload
+from tests.control.conftest import NODES, held_job, held_pod, node, policy, workload
 
 NOW = 1_767_225_600.0  # 2026-01-01T00:00:00Z
 CREATED = "2026-01-01T00:00:00Z"
 
 
 class Cluster:
-    """Merge patches are applied; everything asked is kept."""
+    """Merge patches are applied, JSON patches only kept; everything asked is kept."""
 
     def __init__(self) -> None:
         self.objects: dict[Key, JsonObject] = {}
@@ -59,6 +59,8 @@ class Cluster:
         if self.failure is not None:
             raise self.failure
         stored = self.objects[key]
+        if isinstance(body, list):
+            return stored
         return self.put(kind, _merged(stored, {"status": body["status"]} if subresource else body))
 
 
@@ -177,6 +179,42 @@ def test_a_second_job_is_not_let_through_because_the_first_one_was(world: World)
     assert world.look(key) == pytest.approx(540.0)
     assert len(world.written(Kind.JOB)) == 1
     assert world.status(key)["verdict"]["decision"] == "Held"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        pytest.param(Kind.JOB, held_job("first", "team", of="train"), id="job"),
+        pytest.param(Kind.POD, held_pod("first", "team", of="train"), id="pod"),
+    ],
+)
+def test_what_lost_the_label_while_it_was_held_is_let_through(world: World, kind: Kind, body: JsonObject) -> None:
+    gated(world)
+    key = world.add(Kind.WORKLOAD, workload("train", "team"))
+    member = world.add(kind, body)
+    world.look(key)
+    assert world.written(kind) == []
+    world.store.remove(member)  # the watch selects by the label and tells of it as deleted
+    world.look(key)
+    world.look(key)
+    (patch,) = world.written(kind)
+    assert "Unlabelled" in str(patch)
+    assert world.cluster.objects[member]["metadata"]["uid"] in str(patch), "another object of that name is left alone"
+    assert "Unlabelled" in world.cluster.events
+
+
+def test_a_job_is_told_anew_why_it_is_held_when_its_workload_goes(world: World) -> None:
+    gated(world)
+    key = world.add(Kind.WORKLOAD, workload("train", "team"))
+    world.add(Kind.JOB, held_job("train", "team"))
+    world.look(key)
+    world.store.remove(key)
+    world.look(key)
+    world.look(key)
+    assert world.cluster.events.count("NoSuchWorkload") == 1
+    world.store.apply(Kind.WORKLOAD, world.cluster.put(Kind.WORKLOAD, workload("train", "team")))
+    world.look(key)
+    assert world.cluster.events.count("Held") == 4, "of the workload and of its Job, twice"
 
 
 def test_a_mistake_of_our_own_opens_the_gates_and_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

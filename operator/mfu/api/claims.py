@@ -1,14 +1,16 @@
 """The six conditions of a ModelWorkload: Accepted, Admitted, Placed, Observed, Drifting, Ready. Reasons are stable tokens."""
 
+from dataclasses import replace
+
 from mfu.api.conditions import Claim
-from mfu.api.figures import signed_percent
+from mfu.api.figures import percent, signed_percent
 from mfu.judge.assessment import Assessment
 from mfu.judge.verdict import Decision, VerdictReason
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread
 
-__all__ = ["claims"]
+__all__ = ["claims", "told_at_the_gate"]
 
 _ADMITTED = (Decision.ADMITTED, Decision.WARNED)
 
@@ -24,6 +26,15 @@ def claims(assessment: Assessment, spread: Spread | Missing | None, expected: st
         _drifting(assessment, expected, observed),
         _ready(accepted, admitted),
     )
+
+
+def told_at_the_gate(assessment: Assessment) -> Assessment:
+    """With the reason why nothing is observed of a workload that is held: its pods may not start yet, whatever labels they carry."""
+    missing = assessment.observation
+    if assessment.verdict.decision is not Decision.HELD or not isinstance(missing, Missing) or missing.reason is not Reason.NOT_RUNNING:
+        return assessment
+    held = Missing(reason=Reason.NOT_RUNNING, message="the pods are held at the gate, so nothing runs yet; see the condition Admitted")
+    return replace(assessment, observation=held, drift=held if isinstance(assessment.drift, Missing) else assessment.drift)
 
 
 def _accepted(assessment: Assessment) -> Claim:
@@ -83,17 +94,21 @@ def _observed(observation: Observation | Missing) -> Claim:
 def _drifting(assessment: Assessment, expected: str, observed: str) -> Claim:
     drift = assessment.drift
     if isinstance(drift, Missing):
-        if assessment.drift_state.drifting:
+        if assessment.drift_state.drifting or assessment.record.deviation.drifting:
             message = f"was below the expectation when it was last observed; {drift.message}"
             return Claim(type="Drifting", status=True, reason="BelowExpected", message=message)
         return Claim(type="Drifting", status=None, reason=drift.reason, message=drift.message)
     figures = f"{observed} observed, {expected} expected"
-    if drift.baseline != "Expected":
+    if drift.baseline == "OwnLevel":
+        level = "" if drift.level_ratio is None else f" of {percent(drift.level_ratio)}"
+        figures = f"{observed} observed, {signed_percent(drift.ratio)} from its own best stable level{level}; {expected} expected"
+    elif drift.baseline != "Expected":
         figures = f"{observed} observed, {signed_percent(drift.ratio)} from what its load allows ({expected} at the declared load)"
     if drift.drifting:
         cause = assessment.diagnosis[0] if assessment.diagnosis else None
-        why = f"; {cause.cause}: {cause.evidence}" if cause else ""
-        return Claim(type="Drifting", status=True, reason=cause.cause if cause else "BelowExpected", message=f"{figures}{why}")
+        why = (f"; changed: {drift.change}" if drift.change else "") + (f"; {cause.cause}: {cause.evidence}" if cause else "")
+        below = "BelowOwnLevel" if drift.baseline == "OwnLevel" else "BelowExpected"
+        return Claim(type="Drifting", status=True, reason=cause.cause if cause else below, message=f"{figures}{why}")
     if drift.since_seconds is not None:
         return Claim(
             type="Drifting", status=False, reason="Deviating", message=f"{figures}; called drift when it lasts as long as the policy says"

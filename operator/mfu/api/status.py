@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from mfu.api.claims import claims
+from mfu.api.claims import claims, told_at_the_gate
 from mfu.api.conditions import conditions
 from mfu.api.expectation import clipped, expected_status
 from mfu.api.figures import count_text, instant, money, percent, rate_text, ratio_of, signed_percent
+from mfu.api.history import history_status
 from mfu.api.settle import settled, settled_text, steady_percent
 from mfu.estimate.workload import Inference, Phase, Training, Workload
-from mfu.judge.assessment import Assessment, Cost, Drift, Recommendation
+from mfu.judge.assessment import Assessment, Cost, Drift, Recommendation, Rung
+from mfu.judge.calibration import Calibrated
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 from mfu.model.totals import parameters
@@ -46,8 +48,9 @@ def render(
     Figures that come from observation keep what is written until they have moved by more than noise; everything that follows from the
     declared intent is exact. `lastTransitionTime` of a condition is kept while its status is the same.
     """
-    placement = placement or Placement()
+    placement, assessment = placement or Placement(), told_at_the_gate(assessment)
     expected = expected_status(assessment.estimate)
+    written_expectation = {key: value for key, value in _mapping(previous.get("expected")).items() if key != "calibrated"}
     observed = _observed(assessment.observation, previous.get("observed"))
     seen = {
         "summary": clipped(assessment.summary),
@@ -56,6 +59,7 @@ def render(
             {"cause": str(item.cause), "share": percent(item.share_ratio), "evidence": clipped(item.evidence)}
             for item in assessment.diagnosis[:16]
         ],
+        "waterfall": [clipped(_rung(item)) for item in assessment.waterfall[:32]],
         "recommendations": [_recommendation(item) for item in assessment.recommendations[:8]],
         "cost": _cost(assessment.cost),
         "conditions": conditions(
@@ -64,7 +68,7 @@ def render(
     }
     verdict = _verdict(assessment.verdict)
     # What all these say is made of the expected and the observed figures: it is kept with them or written with them.
-    if observed.get("at") and expected == previous.get("expected") and verdict == previous.get("verdict"):
+    if observed.get("at") and expected == written_expectation and verdict == previous.get("verdict"):
         seen = {key: _steady(key, value, previous.get(key)) for key, value in seen.items()}
     status = {
         "observedGeneration": generation,
@@ -72,9 +76,10 @@ def render(
         "model": model_label(spec, assessment.workload),
         "accelerators": _accelerators(assessment.workload, spec),
         "verdict": verdict,
-        "expected": expected,
+        "expected": expected | _calibrated(assessment.calibrated, _mapping(previous.get("expected")).get("calibrated")),
         "observed": observed if observed.get("at") else observed | {"at": instant(_moment(assessment.observation, now))},
         "placement": _placement(placement),
+        "history": history_status(assessment.record, assessment.peers, previous.get("history")),
         **seen,
     }
     return {key: value for key, value in status.items() if value not in ({}, [], None)}
@@ -171,11 +176,42 @@ def _drift(assessment: Assessment, expected: str, observed: str) -> dict[str, An
             if baseline == "Expected" and shown[0] and shown[1] is not None:
                 ratio = shown[1] / shown[0] - 1.0
             rendered = {"ratio": signed_percent(ratio), "baseline": baseline}
+            if assessment.drift.change:
+                rendered["change"] = clipped(assessment.drift.change)
+            if baseline == "OwnLevel" and assessment.drift.level_ratio is not None:
+                rendered["level"] = percent(assessment.drift.level_ratio)
     return rendered | ({"since": instant(datetime.fromtimestamp(since, UTC))} if since is not None else {})
 
 
+def _calibrated(calibrated: Calibrated | None, written: object) -> dict[str, str]:
+    if calibrated is None:
+        return {}
+    many = "1 workload" if calibrated.workloads == 1 else f"{calibrated.workloads} workloads"
+    interval = f"[{100.0 * calibrated.low_ratio:.1f}–{100.0 * calibrated.high_ratio:.1f}]"
+    return {"calibrated": settled(f"{percent(calibrated.mfu_ratio)} {interval}, from {many}", written)}
+
+
+def _rung(item: Rung) -> str:
+    """`pipeline bubble: −8.1% → 57.6%`; the three stations have no loss."""
+    lost = f"{'−' if item.lost_ratio >= 0.0 else '+'}{percent(abs(item.lost_ratio))} → " if item.lost_ratio else ""
+    return f"{item.name}: {lost}{percent(item.left_ratio)}"
+
+
 def _recommendation(item: Recommendation) -> dict[str, Any]:
-    rendered = {"change": clipped(f"{item.field_path}: {item.old} → {item.new}"), "expected": percent(item.expected_mfu_ratio)}
+    rendered = {"change": clipped(f"{item.field_path}: {item.old} → {item.new}")}
+    if item.speed_ratio != 1.0:
+        rendered["gain"] = f"{item.speed_ratio:.2f} times the tokens per second"
+    higher = "" if item.peak_ratio <= 1.01 else f" of a peak that is {item.peak_ratio:.2g} times as high"
+    rendered["expected"] = f"{percent(item.expected_mfu_ratio)}{higher}"
+    if item.low_mfu_ratio is not None and item.high_mfu_ratio is not None:
+        rendered["interval"] = f"{percent(item.low_mfu_ratio)} to {percent(item.high_mfu_ratio)}"
+    if item.tokens_per_second is not None:
+        rendered["tokensPerSecond"] = rate_text(item.tokens_per_second)
+    if item.dollars_per_hour is not None:
+        rendered["perHour"] = money(item.dollars_per_hour)
+    if item.dollars_per_million_tokens is not None:
+        rendered["perMillionTokens"] = money(item.dollars_per_million_tokens)
+    rendered |= {key: clipped(text) for key, text in (("price", item.price), ("confidence", item.confidence)) if text}
     if not isinstance(item.saves_dollars_per_hour, Missing):
         rendered["saves"] = f"{money(item.saves_dollars_per_hour)}/h"
     return rendered | ({"note": clipped(item.note)} if item.note else {})

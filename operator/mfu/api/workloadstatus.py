@@ -6,19 +6,25 @@ from pydantic import Field, Strict
 
 from mfu.api.conditions import Condition
 from mfu.api.wire import Text, Wire
+from mfu.judge.assessment import Cause
 
 __all__ = [
     "AcceleratorsStatus",
+    "BestStatus",
     "CauseStatus",
     "CostStatus",
     "DriftStatus",
     "ExpectedStatus",
+    "HistoryStatus",
     "MemoryStatus",
     "ModelWorkloadStatus",
     "ObservedStatus",
     "PlacementStatus",
     "RecommendationStatus",
+    "SetupStatus",
+    "SinceChangeStatus",
     "VerdictStatus",
+    "WeekStatus",
 ]
 
 _Time = Annotated[str, Strict(), Field(max_length=32, json_schema_extra={"format": "date-time"})]
@@ -68,6 +74,9 @@ class ExpectedStatus(Wire):
     time_to_first_token: Text | None = Field(default=None, description="Inference: from the request to its first token.")
     time_per_output_token: Text | None = Field(default=None, description="Inference: from one token to the next.")
     concurrency: _Number | None = Field(default=None, description="Inference: sequences in flight in one replica.")
+    calibrated: Text | None = Field(
+        default=None, description="The expectation with what stable workloads of this cluster have taught, its interval, and from how many."
+    )
     message: Text | None = Field(default=None, description="Why nothing is expected, where nothing is.")
 
 
@@ -91,14 +100,65 @@ class DriftStatus(Wire):
 
     ratio: Text = Field(description="Observed over expected, less one; or unknown.")
     since: _Time | None = Field(default=None, description="When the deviation began.")
-    baseline: Text | None = Field(default=None, description="What is compared with.")
+    baseline: Text | None = Field(default=None, description="What is compared with: Expected, ExpectedAtLoad or OwnLevel.")
+    level: Text | None = Field(default=None, description="The workload's own best stable level at this load, where that is compared with.")
+    change: Text | None = Field(default=None, description="What changed when the deviation began: image, driver, nodes, declared fields.")
     message: Text | None = Field(default=None, description="Why there is no comparison, where there is none.")
+
+
+class BestStatus(Wire):
+    """The best level that the workload has held for half a day."""
+
+    mfu: Text = Field(description="That level at the declared load.")
+    ratio: Text = Field(description="Against the expectation.")
+    at: _Time | None = Field(default=None, description="When it was reached.")
+
+
+class WeekStatus(Wire):
+    """The last seven whole days."""
+
+    mfu: Text = Field(description="Median of the days.")
+    days: Annotated[list[Text], Field(max_length=7)] = Field(description="Median of each day, the latest last.")
+
+
+class SinceChangeStatus(Wire):
+    """The time since the image, the driver, the nodes or the declared intent last changed."""
+
+    since: _Time = Field(description="When the workload was first observed after the change, or at all.")
+    change: Text | None = Field(default=None, description="What changed.")
+    mfu: Text | None = Field(default=None, description="The level since then, at the declared load.")
+
+
+class SetupStatus(Wire):
+    """What the workload runs with. A long list is its length and a digest."""
+
+    image: Text | None = Field(default=None, description="Image of the containers that compute.")
+    driver: Text | None = Field(default=None, description="Driver of the nodes.")
+    nodes: Text | None = Field(default=None, description="Nodes of a training job.")
+    spec: Text | None = Field(default=None, description="Digest of the declared intent.")
+    accepted: Text | None = Field(default=None, description="The annotation mfu.dev/accept-level that was last seen.")
+
+
+class HistoryStatus(Wire):
+    """A few points of the past; the rest is in Prometheus."""
+
+    best: BestStatus | None = Field(default=None, description="The best stable level, which drift is measured from.")
+    last_week: WeekStatus | None = Field(default=None, description="The last seven days.")
+    since_change: SinceChangeStatus | None = Field(default=None, description="Since the last change.")
+    levels: Annotated[list[Text], Field(max_length=8)] | None = Field(
+        default=None, description="The level against the expectation, by load."
+    )
+    setup: SetupStatus | None = Field(default=None, description="What it runs with.")
+    level_spec: Text | None = Field(default=None, description="Digest of the intent that the best level belongs to, where that is another.")
+    peers: Annotated[list[Text], Field(max_length=4)] | None = Field(
+        default=None, description="What the same intent reaches on other accelerators, or on another number, in this namespace."
+    )
 
 
 class CauseStatus(Wire):
     """A cause of the gap."""
 
-    cause: Text = Field(description="Stable token.")
+    cause: Text = Field(description=f"Stable token: {', '.join(Cause)}.")
     share: Text = Field(description="Its share of the gap.")
     evidence: Text = Field(description="Figures that speak for it.")
 
@@ -107,8 +167,15 @@ class RecommendationStatus(Wire):
     """A change that was tried in the estimator and is better."""
 
     change: Text = Field(description="Field, old and new value.")
-    expected: Text = Field(description="Expected MFU after the change.")
-    saves: Text | None = Field(default=None, description="What it saves an hour.")
+    gain: Text | None = Field(default=None, description="Tokens per second after the change over those expected today.")
+    expected: Text = Field(description="Expected MFU after the change, of the peak at the precision that is then used.")
+    interval: Text | None = Field(default=None, description="The 80 % interval around it.")
+    tokens_per_second: Text | None = Field(default=None, description="Tokens of all accelerators after the change.")
+    per_hour: Text | None = Field(default=None, description="What the accelerators then cost an hour.")
+    per_million_tokens: Text | None = Field(default=None, description="What a million tokens then cost.")
+    saves: Text | None = Field(default=None, description="What it saves an hour: accelerators that the same tokens no longer need.")
+    price: Text | None = Field(default=None, description="What the change itself costs: a restart, memory, latency.")
+    confidence: Text | None = Field(default=None, description="high, medium or low: the gain beside the doubt of the estimate.")
     note: Text | None = Field(default=None, description="What else to know.")
 
 
@@ -151,9 +218,13 @@ class ModelWorkloadStatus(Wire):
     verdict: VerdictStatus | None = Field(default=None, description="The admission verdict.")
     expected: ExpectedStatus | None = Field(default=None, description="The expected efficiency.")
     observed: ObservedStatus | None = Field(default=None, description="The observed efficiency.")
+    history: HistoryStatus | None = Field(default=None, description="A few points of the past.")
     drift: DriftStatus | None = Field(default=None, description="How far the two are apart.")
     diagnosis: Annotated[list[CauseStatus], Field(max_length=16)] | None = Field(
         default=None, description="Causes of the gap, largest first."
+    )
+    waterfall: _Lines | None = Field(
+        default=None, description="From the peak over the expected to the observed MFU: what is lost at every step, and what is left."
     )
     recommendations: Annotated[list[RecommendationStatus], Field(max_length=8)] | None = Field(
         default=None, description="Changes that are better."

@@ -24,9 +24,24 @@ _Base: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 
 
 class _Loader(_Base):  # type: ignore[misc]  # one of two loaders, chosen at run time
-    """Counts how deep it is: libyaml recurses on the C stack, and a file of brackets would end the process."""
+    """Counts how deep it is: libyaml recurses on the C stack, and a file of brackets would end the process.
+
+    Refuses a key that is given twice, as the API server does: the last one would silently win.
+    """
 
     depth = 0
+    checked: set[int]
+
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.checked = set()
+
+    def flatten_mapping(self, node: Any) -> None:
+        # Before the first merge of `<<`, which brings keys that may stand beside the mapping's own.
+        if id(node) not in self.checked:
+            self.checked.add(id(node))
+            _refuse_twins(node)
+        super().flatten_mapping(node)
 
     def descend_resolver(self, node: Any, index: Any) -> None:
         self.depth += 1
@@ -35,6 +50,23 @@ class _Loader(_Base):  # type: ignore[misc]  # one of two loaders, chosen at run
 
     def ascend_resolver(self) -> None:
         self.depth -= 1
+
+
+def _refuse_twins(node: Any) -> None:
+    seen: set[str] = set()
+    for key, _ in node.value:
+        if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+            continue
+        if key.value in seen:
+            raise yaml.constructor.ConstructorError(None, None, f"key {key.value[:48]!r} is given twice", key.start_mark)
+        seen.add(key.value)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is given twice")
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,7 +177,7 @@ def _bodies(value: Any) -> list[Any]:
 def _parsed(text: str) -> Any:
     if text.lstrip().startswith("{"):
         try:
-            return json.loads(text)  # many times faster than YAML
+            return json.loads(text, object_pairs_hook=_object)  # many times faster than YAML, which then says what is wrong
         except (ValueError, RecursionError):
             pass
     try:

@@ -2,15 +2,18 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mfu.api.figures import bytes_text, percent, rate_text, seconds_text
 from mfu.cli.documents import read_documents
 from mfu.cli.output import complain, write_data, write_rows
+from mfu.cli.roofline_plot import draw
 from mfu.cli.workloads import declared_workloads
-from mfu.errors import MfuError
+from mfu.errors import IntentError, MfuError
 from mfu.estimate.estimator import estimate
 from mfu.estimate.result import Estimate, Term, TrainingRates
+from mfu.estimate.roofline import roofline
 from mfu.estimate.search import Change, best_changes, rate
 from mfu.estimate.workload import Workload
 from mfu.missing import Missing
@@ -26,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-f", "--filename", action="append", required=True, metavar="FILE", help="ModelWorkload documents; - reads standard input"
     )
     parser.add_argument("--changes", type=int, default=5, metavar="N", help="how many changes to try and show (default 5, 0: none)")
+    parser.add_argument(
+        "--plot", metavar="FILE", help="also draw the roofline of the (only) workload as SVG; - writes it instead of the text"
+    )
     parser.add_argument("-o", "--output", choices=["table", "json", "yaml"], default="table")
 
 
@@ -33,7 +39,10 @@ def run(args: argparse.Namespace) -> int:
     """0, or 1 where any document could not be explained. Raises MfuError for files that cannot be read."""
     failed, printed = False, False
     entries: list[dict[str, Any]] = []
-    for item in declared_workloads(read_documents(args.filename)):
+    declared = declared_workloads(read_documents(args.filename))
+    if args.plot is not None and len(declared) != 1:
+        raise IntentError("--plot", f"draws one workload, and the files hold {len(declared)}; give one document")
+    for item in declared:
         workload = item.workload
         problem: str | None = None
         if isinstance(workload, MfuError):
@@ -48,6 +57,12 @@ def run(args: argparse.Namespace) -> int:
             entries.append({"name": item.name, "namespace": item.namespace, "error": problem})
             continue
         assert isinstance(workload, Workload) and isinstance(found, Estimate)
+        if args.plot is not None:
+            drawn = draw(f"{workload.namespace}/{workload.name}", roofline(workload, found))
+            if args.plot == "-":
+                print(drawn, end="")
+                return 0
+            _write(Path(args.plot), drawn)
         changes = best_changes(workload, found, args.changes) if args.changes > 0 else ()
         if args.output == "table":
             if printed:
@@ -58,6 +73,13 @@ def run(args: argparse.Namespace) -> int:
     if args.output != "table":
         write_data(entries, args.output)
     return 1 if failed else 0
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise MfuError(f"--plot {path}: {error.strerror or error}; give a file that can be written") from error
 
 
 def _print(workload: Workload, found: Estimate, changes: Sequence[Change]) -> None:

@@ -52,7 +52,8 @@ def interval(
         parts.append(f'<text class="soft" x="{x(value):.1f}" y="62" text-anchor="middle">{100 * value:.3g}%</text>')
     if low is not None and high is not None:
         parts.append(
-            f'<rect x="{x(low):.1f}" y="26" width="{max(2.0, x(high) - x(low)):.1f}" height="28" fill="#c8dcf2" stroke="#1f5fa8" opacity="0.85"/>'
+            f'<rect x="{x(low):.1f}" y="26" width="{max(2.0, x(high) - x(low)):.1f}" height="28" '
+            'fill="#c8dcf2" stroke="#1f5fa8" opacity="0.85"/>'
         )
     if expected is not None:
         parts.append(f'<line x1="{x(expected):.1f}" y1="20" x2="{x(expected):.1f}" y2="56" stroke="#1f5fa8" stroke-width="3"/>')
@@ -87,10 +88,8 @@ def waterfall(name: str, *, cost: float, by_cause: Mapping[str, float], currency
         x1, x2 = _LABEL + _ROOM * max(0.0, start) / top, _LABEL + _ROOM * max(0.0, end) / top
         text = f"{'−' if value < 0 else ''}{currency}{abs(value):,.2f}/h ({abs(value) / top:.1%})"
         parts.append(f'<text x="{_LABEL - 10}" y="{y + 17}" text-anchor="end">{escape(label)}</text>')
-        fill = "#1f5fa8" if kind == "total" else "url(#lost)"
-        parts.append(
-            f'<rect x="{x1:.1f}" y="{y}" width="{max(1.0, x2 - x1):.1f}" height="24" fill="{fill}" stroke="{"#1f5fa8" if kind == "total" else "#a3182b"}"/>'
-        )
+        fill, edge_colour = ("#1f5fa8", "#1f5fa8") if kind == "total" else ("url(#lost)", "#a3182b")
+        parts.append(f'<rect x="{x1:.1f}" y="{y}" width="{max(1.0, x2 - x1):.1f}" height="24" fill="{fill}" stroke="{edge_colour}"/>')
         if place + 1 < len(steps):
             edge = _LABEL + _ROOM * max(0.0, level) / top
             parts.append(f'<line x1="{edge:.1f}" y1="{y + 24}" x2="{edge:.1f}" y2="{y + _STEP}" stroke="#4a5563" stroke-dasharray="3 2"/>')

@@ -46,7 +46,7 @@ class Row:
 
     @property
     def roof_ratio(self) -> float | None:
-        """MFU that arithmetic and memory traffic at the data-sheet rates would leave: expected MFU over the share of the roofline reached."""
+        """MFU that arithmetic and memory traffic alone, at the data-sheet rates, would leave: expected MFU over `expected.roofline`."""
         expected, reached = self.ratio("expected", "mfu"), self.ratio("expected", "roofline")
         return None if not expected or not reached else min(1.0, expected / reached)
 
@@ -110,5 +110,9 @@ def _row(body: Mapping[str, Any]) -> Row:
     )
     drifting = any(item.get("type") == "Drifting" and item.get("status") == "True" for item in status.get("conditions") or ())
     return Row(
-        namespace=field(body, "metadata", "namespace"), name=field(body, "metadata", "name"), status=status, causes=causes, drifting=drifting
+        namespace=field(body, "metadata", "namespace"),
+        name=field(body, "metadata", "name"),
+        status=status,
+        causes=causes,
+        drifting=drifting,
     )

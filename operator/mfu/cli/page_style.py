@@ -23,8 +23,9 @@ a { color: #0b4f9e; } a:focus-visible { outline: 3px solid #0b4f9e; outline-offs
 .tile dt { color: var(--soft); font-size: .9rem; } .tile dd { margin: 0; font-size: 1.45rem; font-weight: 600; }
 .tile dd small { display: block; font-size: .85rem; font-weight: 400; color: var(--soft); }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; margin: .6rem 0; font-size: .95rem; }
-caption { text-align: left; font-weight: 600; padding: .3rem 0; } th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left;
-vertical-align: top; } thead th { background: var(--panel); white-space: nowrap; } tbody th { font-weight: 600; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
+thead th { background: var(--panel); white-space: nowrap; } tbody th { font-weight: 600; }
 td.figure, th.figure { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 figure { margin: 1rem 0; } figcaption { color: var(--soft); font-size: .92rem; } svg { max-width: 100%; height: auto; display: block; }
 svg text { font: 13px system-ui, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; fill: var(--ink); } svg .soft { fill: var(--soft); }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mfu.errors import MfuError
-from mfu.report.exposition import DEFAULT_PORT, Exposition
+from mfu.report.exposition import DEFAULT_PORT, Exposition, registry_of, text_of
 from mfu.report.follow import follow_file, follow_pipe, history, read_lines
 from mfu.report.log_reporter import LogReporter
 from mfu.report.logs.frameworks import PARSERS, Detection, Framework
@@ -48,8 +48,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _once(reporter: LogReporter, file: str) -> int:
-    from prometheus_client import CollectorRegistry, generate_latest
-
     if file == "-":
         lines: Iterator[str | None] = follow_pipe(_STANDARD_INPUT, pause_seconds=_PAUSE_SECONDS)
     else:
@@ -58,22 +56,16 @@ def _once(reporter: LogReporter, file: str) -> int:
         if line is not None:
             reporter.feed(line)
     reporter.pause()
-    registry = CollectorRegistry()
-    registry.register(reporter)
-    sys.stdout.write(generate_latest(registry).decode())
-    if reporter.records == 0:
+    sys.stdout.write(text_of(reporter))
+    if not reporter.found:
         _warn(f"{file}: no line of a known training log; the frameworks are {', '.join(Framework)}")
         return 1
     return 0
 
 
 def _serve(reporter: LogReporter, arguments: argparse.Namespace) -> int:
-    from prometheus_client import CollectorRegistry
-
-    registry = CollectorRegistry()
-    registry.register(reporter)
     signal.signal(signal.SIGTERM, _stop)
-    with Exposition(registry, port=arguments.port, address=arguments.address) as exposition:
+    with Exposition(registry_of(reporter), port=arguments.port, address=arguments.address) as exposition:
         if exposition.port is None:
             raise MfuError(f"--port {arguments.port}: cannot be served on {arguments.address}; give another port")
         _warn(f"serving http://{arguments.address}:{exposition.port}/metrics")

@@ -28,6 +28,8 @@ __all__ = ["Admitting"]
 _log = logging.getLogger(__name__)
 
 NEW_SECONDS = 120.0
+# Deleted, replaced by another object of that name, or opened by somebody else.
+GONE = (404, 409, 422)
 
 
 class Admitting:
@@ -50,21 +52,29 @@ class Admitting:
         self._placing = placing
         self._max_hold_seconds = max_hold_seconds
         self._clock = clock
-        self._told: set[str] = set()  # uids of held objects whose hold was told
+        self._told: dict[str, str] = {}  # uid of a held object → what was last told of its hold
 
     async def without_workload(self, key: Key, held: Sequence[Held]) -> float | None:
         """For objects whose ModelWorkload does not exist (yet); returns when to look again, in seconds."""
         left = await self._release_overdue(held, self._max_hold_seconds)
         for member in left:
-            uid = str(member.body["metadata"].get("uid"))
-            if uid not in self._told:
-                self._told.add(uid)
+            if self._is_news(member, "NoSuchWorkload"):
                 message = (
                     f"held until ModelWorkload {key.namespace}/{key.name} exists, at most {self._max_hold_seconds:.0f} s after creation; "
                     "create it, or correct the label mfu.dev/workload"
                 )
                 await self._recorder.record(member.key, member.body, Happening(reason="NoSuchWorkload", message=message, warning=True))
         return self._soonest(left, self._max_hold_seconds)
+
+    async def unlabelled(self, member: Held) -> None:
+        """Opens an object that was held and then lost the label: nothing is asked of it any more, and no later event would open it."""
+        try:
+            await self._cluster.patch(member.key.kind, member.key.namespace, member.key.name, member.parting_patch())
+        except ClusterError as error:
+            if error.status in GONE:
+                return
+            raise
+        await self._tell_released(member, ReleaseReason.UNLABELLED, "let through because the label mfu.dev/workload was taken away")
 
     async def after_error(self, held: Sequence[Held]) -> None:
         """Our own failure holds nobody back."""
@@ -92,14 +102,23 @@ class Admitting:
                 return self._soonest(left, verdict.max_hold_seconds)
 
     async def _tell_held(self, member: Held, verdict: Verdict) -> None:
-        """For whoever describes the Job. A Job that is not new was told by the leader before us."""
-        uid = str(member.body["metadata"].get("uid"))
-        if uid in self._told or member.key.kind is not Kind.JOB or self._clock() - member.created_seconds > NEW_SECONDS:
+        """For whoever describes the Job. A Job that is not new and of which we told nothing was told by the leader before us."""
+        known = str(member.body["metadata"].get("uid")) in self._told
+        if member.key.kind is not Kind.JOB or not (known or self._clock() - member.created_seconds <= NEW_SECONDS):
             return
-        self._told.add(uid)
+        if not self._is_news(member, str(verdict.reason)):
+            return
         until = datetime.fromtimestamp(member.deadline_seconds(verdict.max_hold_seconds), UTC)
         message = f"held until {instant(until)} at the latest: {verdict.reason}: {verdict.message}"
         await self._recorder.record(member.key, member.body, Happening(reason="Held", message=message, warning=True))
+
+    def _is_news(self, member: Held, reason: str) -> bool:
+        """Whether this is another reason to hold the object than the one that was last told; remembers it."""
+        uid = str(member.body["metadata"].get("uid"))
+        if self._told.get(uid) == reason:
+            return False
+        self._told[uid] = reason
+        return True
 
     async def _release_overdue(self, held: Sequence[Held], max_hold_seconds: float) -> list[Held]:
         """Opens what is past its deadline or has a break-glass reason; returns the rest."""
@@ -126,6 +145,9 @@ class Admitting:
             if error.status == 404:
                 return
             raise
+        await self._tell_released(held, reason, message)
+
+    async def _tell_released(self, held: Held, reason: ReleaseReason, message: str) -> None:
         self._metrics.releases.labels(reason.value).inc()
         _log.info("released %s (%s): %s", held.key, reason.value, message)
         if held.key.kind is Kind.JOB or reason is not ReleaseReason.ADMITTED:

@@ -82,7 +82,7 @@ def _from_kubeconfig(path: Path) -> Connection:
         content = yaml.safe_load(path.read_text())
     except OSError as error:
         raise ClusterError(f"no cluster: cannot read {path} ({error.strerror}); set KUBECONFIG to a kubeconfig file") from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ClusterError(f"{path} is not YAML; set KUBECONFIG to a kubeconfig file") from error
     if not isinstance(content, dict):
         raise ClusterError(f"{path} is not a kubeconfig; set KUBECONFIG to one")
@@ -90,6 +90,10 @@ def _from_kubeconfig(path: Path) -> Connection:
     cluster = _entry(path, content, "clusters", "cluster", str(context.get("cluster") or ""))
     user = _entry(path, content, "users", "user", str(context.get("user") or ""))
     plugin = user.get("exec") or {}
+    if plugin and not (isinstance(plugin, dict) and plugin.get("command")):
+        raise ClusterError(f"{path}: the user's exec names no command; set KUBECONFIG to a whole kubeconfig file")
+    if not cluster.get("server"):
+        raise ClusterError(f"{path}: the cluster {context.get('cluster')!r} has no server; set KUBECONFIG to a whole kubeconfig file")
     base = path.parent
     return Connection(
         server=str(cluster.get("server") or "").rstrip("/"),
@@ -106,11 +110,11 @@ def _from_kubeconfig(path: Path) -> Connection:
 
 
 def _entry(path: Path, content: Mapping[str, Any], plural: str, singular: str, name: str) -> dict[str, Any]:
-    for entry in content.get(plural) or ():
-        if entry.get("name") == name:
-            found = entry.get(singular) or {}
-            return dict(found)
-    raise ClusterError(f"{path} has no {singular} named {name!r}; choose one with `kubectl config use-context`")
+    entries = content.get(plural)
+    for entry in entries if isinstance(entries, list) else ():
+        if isinstance(entry, dict) and entry.get("name") == name and isinstance(found := entry.get(singular) or {}, dict):
+            return found
+    raise ClusterError(f"{path} has no {singular} named {name!r}; choose one of the kubeconfig with `kubectl config use-context`")
 
 
 def _resolved(base: Path, value: object) -> Path | None:
@@ -122,7 +126,10 @@ def _file(base: Path, entry: Mapping[str, Any], name: str) -> Path | None:
     inline = entry.get(f"{name}-data")
     if not inline:
         return _resolved(base, entry.get(name))
-    content = base64.b64decode(inline)
+    try:
+        content = base64.b64decode(inline)
+    except (ValueError, TypeError) as error:
+        raise ClusterError(f"the kubeconfig's {name}-data is not base64; set KUBECONFIG to a whole kubeconfig file") from error
     descriptor, written = tempfile.mkstemp(prefix="mfu-", suffix=".pem")
     atexit.register(Path(written).unlink, missing_ok=True)
     with os.fdopen(descriptor, "wb") as stream:

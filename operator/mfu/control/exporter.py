@@ -4,17 +4,22 @@ Figures of workloads are rendered at scrape time from the last assessments, so t
 figure that is not known is absent instead of 0.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import exp
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mfu.control.fleet_exporter import FleetCollector
 from mfu.control.resources import Key
 from mfu.judge.assessment import Assessment
 from mfu.judge.fleet import Fleet
-from mfu.missing import Missing
+from mfu.judge.fragmentation import Fragmentation
+from mfu.judge.systemic_finding import Finding
+from mfu.judge.history import own_drift
+from mfu.missing import Missing, Reason
 
 __all__ = ["ControllerMetrics", "WebhookMetrics", "WorkloadFigures"]
 
@@ -39,10 +44,15 @@ _WORKLOAD_FAMILIES = {
     "hardware_ratio": "Tensor activity times clock: the utilisation that hardware counters show",
     "drift_ratio": "Observed over expected minus 1",
     "drifting": "1 when the deviation has lasted as long as the policy says",
+    "own_level_ratio": "Its own best stable level, at the declared load",
+    "own_drift_ratio": "Observed over the own level at the same load, minus 1",
+    "calibrated_ratio": "Expected utilisation with what stable workloads of this cluster have taught",
+    "changed_timestamp_seconds": "When its image, driver, nodes or declared intent last changed",
     "held": "1 while pods or Jobs of the workload wait at the gate",
     "accelerators": "Accelerators that the workload's pods hold, or that it declares before they run",
     "gap_dollars_per_hour": "What the difference between expected and observed costs",
     "cost_dollars_per_hour": "What the workload's accelerators cost",
+    "peak_flops_per_second": "Dense peak of the accelerators that its pods hold, at the compute precision: what ratios are weighed by",
 }
 
 
@@ -63,10 +73,30 @@ def _samples(figures: WorkloadFigures) -> Iterator[tuple[str, float]]:
     if not isinstance(assessment.drift, Missing):
         yield "drift_ratio", assessment.drift.ratio
         yield "drifting", float(assessment.drift.drifting)
+    yield from _past(assessment)
     yield "held", float(figures.held)
     yield "accelerators", float(figures.accelerators)
     yield from (("gap_dollars_per_hour", value) for value in _known(assessment.cost.gap_per_hour))
     yield from (("cost_dollars_per_hour", value) for value in _known(assessment.cost.per_hour))
+    if not isinstance(assessment.workload, Missing) and _runs(assessment):
+        peak = assessment.workload.fabric.accelerator.peak(assessment.workload.precisions.compute)
+        yield from (("peak_flops_per_second", value * figures.accelerators) for value in _known(peak))
+
+
+def _past(assessment: Assessment) -> Iterator[tuple[str, float]]:
+    record, own = assessment.record, own_drift(assessment.record)
+    if record.levels.top is not None and record.level_expected_ratio is not None:
+        yield "own_level_ratio", record.level_expected_ratio * exp(record.levels.top)
+    if own is not None:
+        yield "own_drift_ratio", own.ratio
+    if assessment.calibrated is not None:
+        yield "calibrated_ratio", assessment.calibrated.mfu_ratio
+    if record.epoch is not None and record.epoch.change:
+        yield "changed_timestamp_seconds", record.epoch.first_seconds
+
+
+def _runs(assessment: Assessment) -> bool:
+    return not (isinstance(assessment.observation, Missing) and assessment.observation.reason is Reason.NOT_RUNNING)
 
 
 def _unobserved_reason(assessment: Assessment) -> str | None:
@@ -99,35 +129,13 @@ class _Workloads(Collector):
         return [*families.values(), info, missing]
 
 
-class _Fleet(Collector):
-    def __init__(self) -> None:
-        self.fleet: Fleet | None = None
-        self.by_class: Mapping[str, Mapping[str, int]] = {}
-
-    def collect(self) -> Iterable[Metric]:
-        accelerators = GaugeMetricFamily("mfu_fleet_accelerators", "Accelerators by class and state", labels=["class", "state"])
-        for name, states in sorted(self.by_class.items()):
-            for state, count in states.items():
-                accelerators.add_metric([name, state], float(count))
-        families: list[Metric] = [accelerators]
-        if self.fleet is not None:
-            for name, text, value in (
-                ("mfu_fleet_observed_ratio", "Observed utilisation of the fleet", self.fleet.observed_ratio),
-                ("mfu_fleet_expected_ratio", "Expected utilisation of the fleet", self.fleet.expected_ratio),
-                ("mfu_fleet_gap_dollars_per_hour", "What the fleet's gap costs", self.fleet.gap_dollars_per_hour),
-            ):
-                if not isinstance(value, Missing):
-                    families.append(GaugeMetricFamily(name, text, value=value))
-        return families
-
-
 class ControllerMetrics:
     """One registry for one controller process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._workloads = _Workloads()
-        self._fleet = _Fleet()
+        self._fleet = FleetCollector()
         self.registry.register(self._workloads)
         self.registry.register(self._fleet)
         self.leader = Gauge("mfu_operator_leader", "1 while this process holds the lease", registry=self.registry)
@@ -153,10 +161,19 @@ class ControllerMetrics:
         self._workloads.figures.clear()
         self.show_fleet(None, {})
 
-    def show_fleet(self, fleet: Fleet | None, by_class: Mapping[str, Mapping[str, int]]) -> None:
+    def show_fleet(
+        self,
+        fleet: Fleet | None,
+        by_class: Mapping[str, Mapping[str, int]],
+        *,
+        fragmentation: Fragmentation | None = None,
+        findings: Sequence[Finding] = (),
+    ) -> None:
         """`by_class`: accelerators of each class in the states total, allocated and declared."""
         self._fleet.fleet = fleet
         self._fleet.by_class = by_class
+        self._fleet.fragmentation = fragmentation
+        self._fleet.findings = findings
 
 
 class WebhookMetrics:

@@ -29,6 +29,7 @@ class ReleaseReason(StrEnum):
     BREAK_GLASS = "BreakGlass"
     GATE_TIMED_OUT = "GateTimedOut"
     OPERATOR_ERROR = "OperatorError"
+    UNLABELLED = "Unlabelled"
     UNINSTALLED = "Uninstalled"
 
 
@@ -61,6 +62,16 @@ class Held:
     def patch(self, reason: ReleaseReason, affinity: Mapping[str, Any] | None = None) -> JsonObject | list[JsonObject]:
         """Opens the gate in one step, refused by the API server when somebody changed the object in between."""
         return self._job_patch(reason, affinity) if self.key.kind is Kind.JOB else self._pod_patch(reason, affinity)
+
+    def parting_patch(self) -> JsonObject | list[JsonObject]:
+        """Opens the gate of an object whose latest version is not known; refused unless it is the same object and still closed."""
+        uid = self.body["metadata"]["uid"]
+        if self.key.kind is Kind.JOB:
+            return {
+                "metadata": {"uid": uid, "annotations": {ADMITTED_ANNOTATION: ReleaseReason.UNLABELLED.value}},
+                "spec": {"suspend": False},
+            }
+        return [{"op": "test", "path": "/metadata/uid", "value": uid}, *self._pod_patch(ReleaseReason.UNLABELLED, None)]
 
     def _job_patch(self, reason: ReleaseReason, affinity: Mapping[str, Any] | None) -> JsonObject:
         spec: JsonObject = {"suspend": False}

@@ -13,13 +13,16 @@ from mfu.control.configs import ConfigTexts
 from mfu.control.gates import ReleaseReason, is_held, released_as, skip_reason
 from mfu.control.reading import kind_of, node_selector, rank_of, remembered_drift
 from mfu.control.resources import JsonObject, Key, Kind
+from mfu.control.setups import Intents, setup_of
 from mfu.control.store import Store
+from mfu.control.tracking import Tracking
 from mfu.control.view import View, labels_of
 from mfu.errors import IntentError
 from mfu.estimate.estimator import estimate
 from mfu.estimate.result import Estimate
-from mfu.estimate.workload import Workload
+from mfu.estimate.workload import Training, Workload
 from mfu.hardware.accelerator import Accelerator
+from mfu.judge.admission import drift_rule
 from mfu.judge.assess import Inputs, assess
 from mfu.judge.assessment import Assessment
 from mfu.judge.verdict import Decision, Verdict, VerdictReason
@@ -86,7 +89,9 @@ class Judging:
         self._resolved: dict[Key, _Resolved] = {}
         self._judged: dict[Key, Judged] = {}
         self._looked: set[Key] = set()
+        self._intents = Intents()
         self.observations: dict[Key, Observation | Missing] = {}
+        self.tracking = Tracking()
 
     def last(self, key: Key) -> Judged | None:
         return self._judged.get(key)
@@ -105,6 +110,8 @@ class Judging:
         self._resolved.pop(key, None)
         self._judged.pop(key, None)
         self.observations.pop(key, None)
+        self._intents.forget(str(key))
+        self.tracking.forget(key)
 
     def again_seconds(self, body: JsonObject) -> float | None:
         """When to judge again although nothing told of a change: ConfigMaps are not watched."""
@@ -139,6 +146,9 @@ class Judging:
             now=now,
             previous=None if previous is None else previous.assessment,
             drift_state=remembered_drift(body, now) if previous is None else None,
+            record=self.tracking.record(key, body),
+            calibrated=self.tracking.calibrated(resolved.workload, resolved.estimate),
+            peers=self.tracking.peers(key),
         )
         assessment = assess(inputs)
         verdict = _as_released(assessment.verdict, self._store.members(key))
@@ -154,8 +164,31 @@ class Judging:
         self._judged[key] = judged
         return judged
 
+    def look(self, key: Key, observation: Observation | Missing) -> bool:
+        """Takes what the tick saw into the workload's record; whether there is news."""
+        judged, body = self._judged.get(key), self._store.get(key)
+        if judged is None or body is None or isinstance(judged.assessment.workload, Missing):
+            return False
+        workload = judged.assessment.workload
+        pods = self._running_pods(key)
+        setup = setup_of(
+            body,
+            pods,
+            lambda node: labels_of(self._store.get(Key(kind=Kind.NODE, name=node))),
+            self._intents.of(str(key), body, workload.fabric.accelerator.name),
+            is_whole=judged.running.accelerators >= workload.fabric.count,
+            has_fixed_nodes=isinstance(workload.job, Training),
+        )
+        rule = drift_rule(
+            self._view.policies(), namespace_labels=self._view.namespace_labels(key.namespace), workload_labels=labels_of(body)
+        )
+        return self.tracking.look(key, body, workload, judged.assessment.estimate, observation, setup, rule)
+
+    def _running_pods(self, key: Key) -> list[JsonObject]:
+        return [pod for pod in self._pods(key) if pod["status"].get("phase") == "Running"]
+
     def running(self, key: Key) -> RunningPods:
-        pods = [pod for pod in self._pods(key) if pod["status"].get("phase") == "Running"]
+        pods = self._running_pods(key)
         starts = [datetime.fromisoformat(pod["status"]["startTime"]).timestamp() for pod in pods if pod["status"].get("startTime")]
         return RunningPods(
             keys=tuple(PodKey(namespace=key.namespace, pod=pod["metadata"]["name"]) for pod in pods),
@@ -180,7 +213,7 @@ class Judging:
         bound = self._bound(key)
         if not bound:
             return []
-        nodes = {node.name: node for node in self._view.nodes(self._allocation, now)}
+        nodes = {node.name: node for node in self._view.nodes_named({name for name, _ in bound}, self._allocation, now)}
         return [(nodes[name], devices) for name, devices in bound if name in nodes]
 
     def _detected_class(self, key: Key) -> str | None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from mfu.control.resources import JsonObject
 from mfu.judge.assessment import DriftState
-from mfu.judge.drift import resume
+from mfu.judge.drift import UNTRACKED, resume
 
 __all__ = ["kind_of", "node_selector", "rank_of", "remembered_drift"]
 
@@ -24,7 +24,10 @@ def rank_of(pod: JsonObject) -> tuple[int, str]:
 def remembered_drift(body: JsonObject, now: float) -> DriftState:
     """Where the tracking of drift goes on after a restart: what the status says."""
     status = body.get("status") or {}
-    since = (status.get("drift") or {}).get("since")
+    drift = status.get("drift") or {}
+    if drift.get("baseline") == "OwnLevel":
+        return UNTRACKED  # that deviation is in the record
+    since = drift.get("since")
     drifting = any(c.get("type") == "Drifting" and c.get("status") == "True" for c in status.get("conditions") or ())
     try:
         since_seconds = datetime.fromisoformat(since).timestamp() if since else None

@@ -17,6 +17,7 @@ from mfu.control.placing import Placing
 from mfu.control.policies import policy_status
 from mfu.control.resources import JsonObject, Key, Kind
 from mfu.control.store import Store
+from mfu.control.strays import Strays
 from mfu.control.transitions import transitions
 from mfu.control.view import View
 from mfu.control.writing import StatusWriter
@@ -45,6 +46,7 @@ class Reconciler:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
+        self._strays = Strays(store)
         self._view = view
         self._judging = judging
         self._placing = placing
@@ -69,6 +71,9 @@ class Reconciler:
         return None
 
     async def _workload(self, key: Key) -> float | None:
+        for stray in self._strays.of(key):
+            await self._admitting.unlabelled(stray)
+            self._strays.dealt_with(key, stray)
         waiting = self._held(key)
         body = self._store.get(key)
         if body is None or body["metadata"].get("deletionTimestamp"):

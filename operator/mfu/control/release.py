@@ -16,12 +16,15 @@ TRIES = 3
 
 
 async def release_holds(connection: Connection) -> tuple[list[Key], list[Key]]:
-    """One pass over all labelled Jobs and pods: what was released, and what could not be. ClusterError when they cannot be listed."""
+    """One pass over all Jobs and pending pods: what was released, and what could not be. ClusterError when they cannot be listed.
+
+    Also over those that lost the label while they were held and nobody looked: afterwards nobody will.
+    """
     released: list[Key] = []
     failed: list[Key] = []
     async with Cluster(connection) as cluster:
         for kind in (Kind.JOB, Kind.POD):
-            async for body in cluster.objects(kind):
+            async for body in cluster.objects(kind, selector="", fields="status.phase=Pending" if kind is Kind.POD else ""):
                 if held(kind, body) is not None:
                     key = key_of(kind, body)
                     (released if await _release(cluster, key) else failed).append(key)

@@ -137,7 +137,7 @@ def _pod_spec(spec: JsonObject) -> JsonObject:
     kept: dict[str, Any] = {name: spec[name] for name in ("nodeName", "schedulingGates", "affinity", "nodeSelector") if name in spec}
     for group in ("containers", "initContainers"):
         kept[group] = [
-            {name: container[name] for name in ("name", "resources", "restartPolicy") if name in container}
+            {name: container[name] for name in ("name", "image", "resources", "restartPolicy") if name in container}
             for container in spec.get(group) or ()
         ]
     return kept

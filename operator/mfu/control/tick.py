@@ -145,6 +145,7 @@ class Tick:
         published = self._judging.observations
         for key in set(published) - set(subjects):
             del published[key]
+            self._judging.tracking.silent(key)
         snapshot, looked = await self._look(subjects)
         self._exporter.queries.inc(snapshot.queries)
         self._exporter.prometheus_up.set(0 if snapshot.problem else 1)
@@ -153,11 +154,12 @@ class Tick:
         elif self._metrics_port is not None:
             _log.warning("Prometheus: %s", snapshot.problem.message)
         for key, observation in looked.items():
-            if moved(published.get(key), observation):
+            if self._judging.look(key, observation) or moved(published.get(key), observation):
                 published[key] = observation
                 self._mark(key)
             elif self._deviates(key):
                 self._mark(key)  # whether it lasts long enough is a matter of time alone
+        self._judging.tracking.learn(self._clock())
         return snapshot.devices
 
     def _subjects(self) -> dict[Key, _Subject]:

@@ -1,7 +1,7 @@
 """The store read as domain values: policies, accelerator classes, and the nodes with what is free on them. Cached until a change."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 from mfu.api.accelerator import accelerator
@@ -103,25 +103,33 @@ class View:
         return classes.pop() if len(classes) == 1 else None
 
     def nodes(self, allocation: Allocation, now: float) -> tuple[Node, ...]:
-        """Every node that has accelerators of a known class."""
+        """Every node that has accelerators of a known class; once for each kind of partition it offers, and last for its whole devices.
+
+        Devices that are offered several times (time-slicing, MPS) count once: a pod that shares one has no second one beside it.
+        """
+        return self.nodes_named(sorted(key.name for key in self._store.all(Kind.NODE)), allocation, now)
+
+    def nodes_named(self, names: Iterable[str], allocation: Allocation, now: float) -> tuple[Node, ...]:
+        """The same of these nodes only: a fleet has too many to look at all of them for one workload."""
         reserved = allocation.reserved(now)
         found = []
-        for key, body in sorted(self._store.all(Kind.NODE).items()):
-            devices = self.devices(key.name)
-            if isinstance(devices, Missing):
+        for name in names:
+            body = self._store.get(Key(kind=Kind.NODE, name=name))
+            devices = self.devices(name)
+            if body is None or isinstance(devices, Missing):
                 continue
-            allocatable = _count(body["status"]["allocatable"].get(devices.resource))
-            taken = allocation.used(key.name, devices.resource) + reserved[key.name]
-            found.append(
-                Node(
-                    name=key.name,
-                    labels=labels_of(body),
-                    accelerator=devices.unit,
-                    allocatable=allocatable,
-                    free=max(0, allocatable - taken),
-                    schedulable=_is_schedulable(body),
+            for unit, resource, count, replicas in _offered(devices):
+                taken = allocation.used(name, resource) + reserved[name]
+                found.append(
+                    Node(
+                        name=name,
+                        labels=labels_of(body),
+                        accelerator=unit,
+                        allocatable=count,
+                        free=max(0, (count * replicas - taken) // replicas),
+                        schedulable=_is_schedulable(body),
+                    )
                 )
-            )
         return tuple(found)
 
     def _blame(self, key: Key, error: Exception) -> None:
@@ -151,9 +159,10 @@ def _line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _count(value: object) -> int:
-    text = str(value or "0")
-    return int(text) if text.isdecimal() else 0
+def _offered(devices: NodeDevices) -> list[tuple[str, str, int, int]]:
+    """What one is, its resource, how many there are, and how often each is offered."""
+    parts = [(f"{devices.accelerator}/{part.profile}", part.resource, part.count, 1) for part in devices.slices]
+    return [*parts, (devices.unit, devices.resource, devices.count, devices.replicas)]
 
 
 def _is_schedulable(node: JsonObject) -> bool:

@@ -100,10 +100,9 @@ def layer_kernels(profile: Profile, shard: Shard, machine: Machine, known: Train
         seconds = 2.0 * tokens * n * k * _padding(tokens, n) / machine.matmul_flops_per_second * op.count
         bytes_moved = _gemm_bytes(tokens, n, k, machine.operand_bytes) * op.count
         passes = 1.0 if op.frozen else 2.0
-        wave = _WAVE_TILE * machine.multiprocessors
-        q=lambda o: known.gemm_saturation*2*(ceil(o/wave)*wave/o-1) 
-        forward += seconds * (1.0 + q(tokens * n))
-        backward += seconds * (passes + q(tokens * k) + (passes - 1.0) * q(n * k))
+        wave = known.gemm_saturation * _WAVE_TILE * machine.multiprocessors
+        forward += seconds * (1.0 + wave / (tokens * n))
+        backward += seconds * (passes + wave / (tokens * k) + (passes - 1.0) * wave / (n * k))
         ideal += (1.0 + passes) * 2.0 * tokens * n * k * op.count / machine.peak_flops_per_second
         traffic += bytes_moved
         weights += n * k * op.count

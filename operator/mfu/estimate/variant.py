@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import log2
 
 from mfu.estimate.profile import Profile, profile_of
 from mfu.estimate.recipe import settle
@@ -34,6 +35,18 @@ class Variant:
     old: str
     new: str
     workload: Workload
+
+    @property
+    def steps(self) -> int:
+        """How much it alters: one for each doubling, halving or neighbouring choice, of the field and of what moves along with it except
+        data parallelism, and one more where the results change too (precision, global batch)."""
+        path = self.field_path
+        new, _, along = self.new.partition(" with ")
+        total = _distance(self.old, new) + (1 if path.startswith("precision.") or path == "training.globalBatchSize" else 0)
+        if along and not along.startswith("data "):
+            before, _, after = along.partition(" ")[2].partition(" → ")
+            total += _distance(before, after)
+        return total
 
 
 def variants(workload: Workload) -> Iterator[Variant]:
@@ -85,7 +98,8 @@ def _training(workload: Workload, job: Training, profile: Profile) -> Iterator[V
     if settled.tensor > 1 and not settled.sequence_parallel:
         yield changed("sequenceParallel", False, True, replace(job, sequence_parallel=True))
     if job.attention_kernel is AttentionKernel.UNFUSED:
-        yield changed("attentionKernel", "unfused", "flash2", replace(job, attention_kernel=AttentionKernel.FLASH2))
+        fused = replace(job, attention_kernel=AttentionKernel.FLASH2, sequence_parallel=settled.sequence_parallel)
+        yield changed("attentionKernel", "unfused", "flash2", fused)
     if job.moe_kernel is MoeKernel.LOOP:
         yield changed("moeKernel", "loop", "grouped", replace(job, moe_kernel=MoeKernel.GROUPED))
     for sharding in (Sharding.ZERO1, Sharding.ZERO3):
@@ -191,6 +205,16 @@ def _inference(workload: Workload, job: Inference, profile: Profile) -> Iterator
         yield changed("engine.maxBatchTokens", job.max_batch_tokens, 8192, replace(job, max_batch_tokens=8192))
     if job.max_sequences is not None and (job.concurrency is None or job.concurrency > job.max_sequences):
         yield changed("engine.maxSequences", job.max_sequences, job.max_sequences * 2, replace(job, max_sequences=job.max_sequences * 2))
+
+
+def _distance(old: str, new: str) -> int:
+    """Doublings between two numbers; places between two policies of an ordered list; one for anything else."""
+    if old.isdigit() and new.isdigit():
+        return max(1, round(abs(log2(int(new) / int(old)))))
+    for order in (list(Recompute), list(Sharding)):
+        if old in order and new in order:
+            return abs([str(each) for each in order].index(old) - [str(each) for each in order].index(new))
+    return 1
 
 
 def _clipped(expert: int, most: int) -> int:

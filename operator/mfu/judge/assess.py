@@ -9,14 +9,18 @@ from mfu.estimate.workload import Workload
 from mfu.judge.admission import decide, drift_rule
 from mfu.judge.assessment import Assessment, Cost, Drift, DriftState, Recommendation
 from mfu.judge.baseline import at_load
+from mfu.judge.calibration import Calibrated
 from mfu.judge.diagnosis import diagnose
-from mfu.judge.drift import UNTRACKED, track
+from mfu.judge.drift import UNTRACKED, track, with_own
 from mfu.judge.economics import cost
+from mfu.judge.history import UNRECORDED, Record, own_drift
+from mfu.judge.peers import Peer
 from mfu.judge.policy import DriftRule, Policy
 from mfu.judge.question import Answer, Question
 from mfu.judge.recommend import consolidate, recommend
 from mfu.judge.summary import summarize
 from mfu.judge.verdict import Verdict
+from mfu.judge.waterfall import waterfall
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 from mfu.place.assess import Spread
@@ -38,7 +42,7 @@ def _not_placed() -> Missing:
 class Inputs:
     """`previous`: the last assessment of the same object; its drift goes on, and its verdict and searched changes are used again while
     what they depend on is the same. `drift_state`: overrides the drift carried so far (after a restart). `search`: False leaves out
-    recommendations and remedies.
+    recommendations and remedies. `record`, `calibrated` and `peers`: what the ticks remember, taken over as they are.
     """
 
     workload: Workload | Missing
@@ -55,6 +59,9 @@ class Inputs:
     previous: Assessment | None = None
     drift_state: DriftState | None = None
     search: bool = True
+    record: Record = UNRECORDED
+    calibrated: Calibrated | None = None
+    peers: tuple[Peer, ...] = ()
 
 
 def assess(inputs: Inputs) -> Assessment:
@@ -76,8 +83,11 @@ def assess(inputs: Inputs) -> Assessment:
     drift, state = _drift(
         inputs, drift_rule(inputs.policies, namespace_labels=inputs.namespace_labels, workload_labels=inputs.workload_labels)
     )
+    drift = with_own(drift, own_drift(inputs.record))
     diagnosis = (
-        () if isinstance(inputs.workload, Missing) else diagnose(inputs.workload, inputs.estimate, inputs.observation, inputs.spread)
+        ()
+        if isinstance(inputs.workload, Missing)
+        else diagnose(inputs.workload, inputs.estimate, inputs.observation, inputs.spread, changes)
     )
     return Assessment(
         workload=inputs.workload,
@@ -97,6 +107,10 @@ def assess(inputs: Inputs) -> Assessment:
             cost=money,
         ),
         drift_state=state,
+        record=inputs.record,
+        calibrated=inputs.calibrated,
+        peers=inputs.peers,
+        waterfall=waterfall(inputs.estimate, inputs.observation, diagnosis),
         changes=changes,
         answer=Answer(question=question, verdict=verdict),
     )

@@ -6,12 +6,16 @@ from enum import StrEnum
 from mfu.estimate.result import Estimate
 from mfu.estimate.search import Change
 from mfu.estimate.workload import Workload
+from mfu.judge.calibration import Calibrated
+from mfu.judge.deviation import UNTRACKED, DriftState
+from mfu.judge.history import UNRECORDED, Record
+from mfu.judge.peers import Peer
 from mfu.judge.question import Answer
 from mfu.judge.verdict import Verdict
 from mfu.missing import Missing
 from mfu.observe.observation import Observation
 
-__all__ = ["Assessment", "Cause", "CauseShare", "Cost", "Drift", "DriftState", "Recommendation"]
+__all__ = ["Assessment", "Cause", "CauseShare", "Cost", "Drift", "DriftState", "Recommendation", "Rung"]
 
 
 class Cause(StrEnum):
@@ -45,6 +49,16 @@ class CauseShare:
     cause: Cause
     share_ratio: float
     evidence: str  # one line with the figures that speak for it
+    expected: bool = False  # part of what the declaration leads to, not of what happens beside it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One step on the way down from the peak: MFU lost at it, and MFU left after it."""
+
+    name: str
+    lost_ratio: float
+    left_ratio: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +71,15 @@ class Recommendation:
     expected_mfu_ratio: float
     saves_dollars_per_hour: float | Missing
     note: str = ""
+    speed_ratio: float = 1.0  # tokens per second and accelerator, over those that are expected today
+    low_mfu_ratio: float | None = None  # the interval around the expected MFU; None: not estimated
+    high_mfu_ratio: float | None = None
+    tokens_per_second: float | None = None  # of all accelerators
+    dollars_per_hour: float | None = None
+    dollars_per_million_tokens: float | None = None
+    price: str = ""  # what it costs: a restart, memory, latency
+    peak_ratio: float = 1.0  # the peak that the expected MFU is of, over today's
+    confidence: str = ""  # high, medium or low: how wide the interval is beside the gain
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,18 +89,9 @@ class Drift:
     ratio: float
     drifting: bool
     since_seconds: float | None
-    baseline: str  # "Expected", or "ExpectedAtLoad": what is expected at the number of requests that really ran
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DriftState:
-    """What drift detection carries from one look to the next. `below_seconds` and `above_seconds` count only time that was observed."""
-
-    drifting: bool = False
-    since_seconds: float | None = None
-    below_seconds: float = 0.0
-    above_seconds: float = 0.0
-    last_seconds: float | None = None  # the last look with an observation; None: the clock stands still until the next
+    baseline: str  # "Expected", "ExpectedAtLoad" (at the number of requests that really ran), or "OwnLevel" (its own best stable level)
+    change: str = ""  # what changed when the deviation began, as far as known
+    level_ratio: float | None = None  # MFU of the own level at the load of the look; None: there is none yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +114,10 @@ class Assessment:
     recommendations: tuple[Recommendation, ...]
     cost: Cost
     summary: str  # one line for a person
-    drift_state: DriftState = DriftState()
+    drift_state: DriftState = UNTRACKED
+    waterfall: tuple[Rung, ...] = ()  # from the peak over the expected to the observed MFU
     changes: tuple[Change, ...] = ()  # every change that was found worthwhile, best first
     answer: Answer | None = None  # the policies' own, kept so that the next look need not ask again
+    record: Record = UNRECORDED  # its past
+    calibrated: Calibrated | None = None  # the expectation with what this cluster has taught; None: nothing yet
+    peers: tuple[Peer, ...] = ()  # the same intent on other accelerators

@@ -6,8 +6,8 @@ tokens need. The counters tell the three apart whatever the estimate's own error
 
 from dataclasses import dataclass
 
-from mfu.estimate.result import Bound, Estimate
-from mfu.estimate.workload import Inference, Workload
+from mfu.estimate.result import Bound, Estimate, ServingRates
+from mfu.estimate.workload import Inference, Phase, Workload
 from mfu.hardware.accelerator import Accelerator
 from mfu.hardware.precision import Precision
 from mfu.missing import Missing
@@ -15,7 +15,15 @@ from mfu.model.operations import Pass
 from mfu.model.totals import count
 from mfu.observe.observation import Observation
 
-__all__ = ["BUSY_WHEN_HEALTHY", "Departure", "departure", "expected_memory_active", "loaded_clock_ratio"]
+__all__ = [
+    "BUSY_WHEN_HEALTHY",
+    "Departure",
+    "departure",
+    "excess_traffic",
+    "expected_memory_active",
+    "loaded_clock_ratio",
+    "wide_kernel_excess",
+]
 
 # Tensor-pipe activity over executed model FLOPs: 1.10 was measured (Kempner 7B on 32 H200, FSDP, full recomputation).
 _ACTIVITY_OVER_FLOPS = 1.10
@@ -43,7 +51,7 @@ class Departure:
 
     `excess_work_ratio`: work of the tensor pipes over what the counted tokens need. `clock_ratio`: over the clock of a loaded part.
     `idle_ratio`: share of time without any kernel, beyond what every job has. `memory_excess_ratio`: share of time of memory traffic
-    beyond what the tokens need.
+    beyond what the work in the tensor pipes needs.
     """
 
     speed_ratio: float
@@ -58,15 +66,14 @@ def departure(workload: Workload, estimate: Estimate, observation: Observation) 
     evidence = observation.evidence
     mfu = 0.0 if isinstance(observation.mfu_ratio, Missing) else observation.mfu_ratio
     speed = mfu / estimate.mfu_ratio if estimate.mfu_ratio > 0.0 else 1.0
-    memory = evidence.memory_active_ratio
+    memory, excess = evidence.memory_active_ratio, _excess_work(workload, estimate, observation, mfu)
+    moved = min(1.0, speed * max(1.0, excess or 1.0))
     return Departure(
         speed_ratio=speed,
-        excess_work_ratio=_excess_work(workload, estimate, observation, mfu),
-        clock_ratio=None
-        if evidence.clock_ratio is None
-        else evidence.clock_ratio / loaded_clock_ratio(workload.fabric.accelerator),
+        excess_work_ratio=excess,
+        clock_ratio=None if evidence.clock_ratio is None else evidence.clock_ratio / loaded_clock_ratio(workload.fabric.accelerator),
         idle_ratio=None if evidence.busy_ratio is None else max(0.0, 1.0 - evidence.busy_ratio / BUSY_WHEN_HEALTHY),
-        memory_excess_ratio=None if memory is None else memory - min(1.0, speed) * expected_memory_active(estimate),
+        memory_excess_ratio=None if memory is None else memory - moved * expected_memory_active(estimate),
     )
 
 
@@ -81,10 +88,39 @@ def expected_memory_active(estimate: Estimate) -> float:
     if step <= 0.0:
         return 0.0
     active = sum(
-        term.seconds * (_MEMORY_BOUND_ACTIVITY if term.bound is Bound.MEMORY else _ACTIVITY.get(term.name, 0.05))
-        for term in estimate.terms
+        term.seconds * (_MEMORY_BOUND_ACTIVITY if term.bound is Bound.MEMORY else _ACTIVITY.get(term.name, 0.05)) for term in estimate.terms
     )
     return active / step
+
+
+def wide_kernel_excess(workload: Workload) -> float:
+    """Work of the tensor pipes, over what is expected, if the products of a declared narrow precision ran in 16 bits; 2 for 16 in 32."""
+    accelerator = workload.fabric.accelerator
+    compute, wide = accelerator.peak(workload.precisions.compute), accelerator.peak(Precision.BF16)
+    if not workload.precisions.compute.is_narrow or isinstance(compute, Missing) or isinstance(wide, Missing):
+        return 2.0
+    return compute / wide / _wide_work(workload, accelerator)
+
+
+def excess_traffic(workload: Workload, estimate: Estimate, observation: Observation) -> tuple[float, float] | None:
+    """Device-memory bytes of a decode step over those of the declared weights and the cache, and what the same would be for 16-bit
+    weights. None for anything that does not decode one token a request and step, or where a figure is missing.
+    """
+    job, evidence = workload.job, observation.evidence
+    running, active, tokens = evidence.running_requests, evidence.memory_active_ratio, observation.tokens_per_second
+    if not isinstance(job, Inference) or not isinstance(estimate.rates, ServingRates) or job.speculative or job.phase is Phase.PREFILL:
+        return None
+    if not running or active is None or not tokens or workload.architecture.has_experts:
+        return None
+    replicas = max(1.0, observation.accelerators / workload.fabric.count)
+    steps_per_second = tokens / replicas / running
+    moved = active * workload.fabric.accelerator.memory_bytes_per_second / steps_per_second
+    parts = {part.name: part.required_bytes for part in estimate.memory.parts}
+    weights, cache = parts.get("weights", 0.0), parts.get("kvCache", 0.0) * running / max(1, estimate.rates.concurrency)
+    if weights <= 0.0:
+        return None
+    wider = weights * max(1.0, Precision.BF16.bytes_per_element / workload.precisions.weights.bytes_per_element)
+    return moved / (weights + cache), (wider + cache) / (weights + cache)
 
 
 def _excess_work(workload: Workload, estimate: Estimate, observation: Observation, mfu: float) -> float | None:

@@ -2,7 +2,7 @@
 
 What is looked at is the logarithm of observed over expected at the load of the moment: a load or a size that the estimator accounts for
 moves both, and only what it does not explain is left. A constant error of the estimator is part of the level. The estimator's error does
-depend on the load, so a replica has one level for each band of load.
+depend on the load, so a replica has one level for each octave of load, and between their middles the level is a straight line.
 
 The level is the median of ten-minute medians. It follows them for the first half day and is anchored then: it is raised when half a day is
 clearly better, and never lowered, so that a decay is seen however slow it is.
@@ -16,26 +16,31 @@ from dataclasses import dataclass, replace
 from math import log
 from statistics import median
 
-from mfu.judge.assessment import DriftState
+from mfu.judge.deviation import DriftState
 from mfu.judge.policy import DriftRule
 
-__all__ = ["BANDS", "NO_LEVELS", "Band", "Levels", "anchored", "band_of", "level_of", "observe_level", "watch"]
+__all__ = ["BANDS", "NO_LEVELS", "Band", "Levels", "anchored", "band_of", "hour_at", "level_at", "observe_level", "watch"]
 
 BLOCK_SECONDS = 600.0
 SPACING_SECONDS = 30.0
 LEAST_BLOCKS = 3
+HOUR_BLOCKS = 6
 SETTLED_BLOCKS = 72
 RAISED_LOG = 0.04
+# A good half day is partly luck: the level is not raised by all of it.
+_KEPT_BACK = 0.02
 
-# The reference is where a look counts for nothing, as a share of the tolerance: far enough from the level for its wander, near enough for
-# a drop as large as the tolerance to count in full in spite of it.
-_REFERENCE = 0.65
-_FULL = 0.85
+# Where a look begins to count, and where it counts in full, as shares of the tolerance. From the level: far enough for its wander and the
+# luck of a placement. From the last hour, which shares both with the present: nearer, so that a sudden fall as large as the tolerance counts
+# in full in spite of noise.
+_FROM_LEVEL = (0.62, 0.80)
+_FROM_HOUR = (0.50, 0.68)
 _RECOVERED = 0.5
 
-# Shares of the declared load where a band ends.
-_BAND_ENDS = (0.85, 0.4, 0.15)
-BANDS = len(_BAND_ENDS) + 1
+# Lower ends of the octaves of load, as shares of the declared one. With less load than the last a replica waits more than it computes,
+# and nothing is compared.
+_BAND_ENDS = (0.71, 0.355, 0.177, 0.089, 0.044)
+BANDS = len(_BAND_ENDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,13 +73,38 @@ class Levels:
 NO_LEVELS = Levels()
 
 
-def band_of(load_ratio: float) -> int:
-    """Index of the band for a load as a share of the declared one."""
-    return next((index for index, end in enumerate(_BAND_ENDS) if load_ratio >= end), BANDS - 1)
+def band_of(load_ratio: float) -> int | None:
+    """Index of the band for a load as a share of the declared one; None where the load is too small to say anything."""
+    return next((index for index, end in enumerate(_BAND_ENDS) if load_ratio >= end), None)
 
 
-def level_of(levels: Levels, band: int) -> float | None:
-    return levels.bands[band].level
+def level_at(levels: Levels, load_ratio: float) -> float | None:
+    """The level at a load; None where no level is known for the octave that it is in."""
+    return _between(tuple(band.level for band in levels.bands), load_ratio)
+
+
+def hour_at(levels: Levels, load_ratio: float) -> float | None:
+    """What the last hour at such a load was like, where that was better than the level; else the level."""
+    return _between(tuple(_hour(band) for band in levels.bands), load_ratio)
+
+
+def _hour(band: Band) -> float | None:
+    if band.level is None or len(band.blocks) < LEAST_BLOCKS:
+        return band.level
+    return max(band.level, median(band.blocks[-HOUR_BLOCKS:]))
+
+
+def _between(heights: tuple[float | None, ...], load_ratio: float) -> float | None:
+    """The straight line between the middles of the octaves."""
+    band = band_of(load_ratio)
+    if band is None or (level := heights[band]) is None:
+        return None
+    octaves = log(load_ratio / _BAND_ENDS[band]) / log(2.0) - 0.5  # from the middle of the band
+    neighbour = band - 1 if octaves > 0.0 else band + 1
+    beyond = heights[neighbour] if 0 <= neighbour < BANDS else None
+    if beyond is None and neighbour == BANDS and (above := heights[band - 1]) is not None:
+        beyond = 2.0 * level - above
+    return level if beyond is None else level + (beyond - level) * min(0.5, abs(octaves))
 
 
 def anchored(levels: Levels) -> Levels:
@@ -108,25 +138,25 @@ def _with_block(known: Band, block: float) -> Band:
     if not known.settled:
         return replace(emptied, level=median(blocks) if len(blocks) >= LEAST_BLOCKS else known.level, settled=full)
     if full and known.level is not None and (half_day := median(blocks)) > known.level + RAISED_LOG:
-        return replace(emptied, level=half_day, blocks=())
+        return replace(emptied, level=half_day - _KEPT_BACK, blocks=())
     return emptied
 
 
-def watch(previous: DriftState, level: float, log_ratio: float, rule: DriftRule, now: float) -> DriftState:
-    """One look at how far `log_ratio` is below `level`; both natural logarithms.
+def watch(previous: DriftState, level: float, hour: float, log_ratio: float, rule: DriftRule, now: float) -> DriftState:
+    """One look at how far `log_ratio` is below the level and below the last hour; all natural logarithms.
 
     Drift begins when looks below the tolerance add up to `rule.for_seconds`, and ends after `rule.recover_seconds` well within it. Scale
     plays no part, a constant series never drifts, and a deeper drop is never found later.
     """
     tolerated = -log(1.0 - min(0.99, rule.tolerance_ratio))
-    short = level - log_ratio
+    short, sudden = level - log_ratio, hour - log_ratio
     elapsed = 0.0 if previous.last_seconds is None else max(0.0, now - previous.last_seconds)
     if previous.drifting:
-        if short > _RECOVERED * tolerated:
+        if max(short, sudden) > _RECOVERED * tolerated:
             return replace(previous, below_seconds=previous.below_seconds + elapsed, above_seconds=0.0, last_seconds=now)
         above = previous.above_seconds + elapsed
         return DriftState(last_seconds=now) if above >= rule.recover_seconds else replace(previous, above_seconds=above, last_seconds=now)
-    weight = _weight(short, tolerated)
+    weight = max(_weight(short, tolerated, *_FROM_LEVEL), _weight(sudden, tolerated, *_FROM_HOUR))
     if previous.since_seconds is None:
         if weight <= 0.0:
             return DriftState(last_seconds=now)
@@ -137,8 +167,8 @@ def watch(previous: DriftState, level: float, log_ratio: float, rule: DriftRule,
     return replace(previous, below_seconds=counted, drifting=counted >= rule.for_seconds, last_seconds=now)
 
 
-def _weight(short: float, tolerated: float) -> float:
-    """Of a look that falls `short` of the level: 0 at the reference, ±1 a fifth of the tolerance from it and beyond."""
+def _weight(short: float, tolerated: float, none: float, full: float) -> float:
+    """Of a look that is `short`: 0 where it begins to count, ±1 as far from there as where it counts in full, and beyond."""
     if tolerated <= 0.0:
         return 1.0 if short > 0.0 else -1.0
-    return max(-1.0, min(1.0, (short / tolerated - _REFERENCE) / (_FULL - _REFERENCE)))
+    return max(-1.0, min(1.0, (short / tolerated - none) / (full - none)))

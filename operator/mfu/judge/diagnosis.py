@@ -1,14 +1,19 @@
-"""Why a workload is below its expectation: named causes with evidence.
+"""Why a workload is below its expectation, and where that is met, what in the declaration keeps it low: named causes with evidence.
 
 While nothing is observed: why the expectation is below the peak.
 """
 
-from mfu.estimate.result import Bound, Estimate, ServingRates, Term
-from mfu.estimate.workload import Inference, Workload
+from collections.abc import Sequence
+
+from mfu.estimate.result import Estimate
+from mfu.estimate.search import Change
+from mfu.estimate.workload import Workload
 from mfu.judge.assessment import Cause, CauseShare
-from mfu.judge.evidence import losses, unmeasured
-from mfu.judge.waterfall import shares
-from mfu.judge.wording import term_text
+from mfu.judge.counters import Departure, departure
+from mfu.judge.evidence import cache_is_full, losses
+from mfu.judge.residual import Pointer, memory_pointers, pointers, waiting_ratio
+from mfu.judge.structure import avoidable, structural
+from mfu.judge.waterfall import Loss, remaining_speed, shares
 from mfu.missing import Missing
 from mfu.observe.accounting import overcounted
 from mfu.observe.observation import Observation
@@ -16,83 +21,75 @@ from mfu.place.assess import Spread
 
 __all__ = ["diagnose"]
 
-_HEALTHY_RATIO = 0.9
+_HEALTHY_RATIO = 0.88
+_CLEAR_WAITING = 0.10
+_WIDE_DOUBT = 1.3
+_WIDER_DOUBT = 1.7
+_SLOWER_RATIO = 0.93  # what an estimated loss needs to be believed
+_SEEN_RATIO = 0.91
+_LEAST_LOSS = 0.07
+_LEAST_MEASURED_LOSS = 0.08
 _LEAST_SHARE = 0.05
 _MOST_CAUSES = 5
-_ROOM_FOR_MORE = 2.0
 
 
 def diagnose(
-    workload: Workload, estimate: Estimate | Missing, observation: Observation | Missing, spread: Spread | Missing
+    workload: Workload,
+    estimate: Estimate | Missing,
+    observation: Observation | Missing,
+    spread: Spread | Missing,
+    changes: Sequence[Change] = (),
 ) -> tuple[CauseShare, ...]:
-    """Causes, largest first; their shares of the gap add up to at most 1. Empty: healthy, or nothing is known to judge by."""
+    """Causes, largest first; their shares of the gap add up to at most 1. Empty: healthy, or nothing is known to judge by.
+
+    `changes`: what was tried through the estimator, to tell what of the declared intent could be done without.
+    """
     if isinstance(estimate, Missing):
         return ()
     if isinstance(observation, Missing) or isinstance(observation.mfu_ratio, Missing):
-        return _structural(workload, estimate)
+        return _largest(_joined(structural(workload, estimate)))
     contradiction = overcounted(workload, observation)
     if contradiction is not None:
         return (CauseShare(cause=Cause.WRONG_DECLARATION, share_ratio=1.0, evidence=contradiction),)
+    departed = departure(workload, estimate, observation)
+    found = _credible(losses(workload, estimate, observation, spread, departed), departed)
     observed = observation.mfu_ratio
-    if observed >= _HEALTHY_RATIO * estimate.mfu_ratio or observed >= estimate.interval.low_ratio:
-        return ()
-    found = losses(workload, estimate, observation, spread)
-    measured = shares(found, speed_ratio=observed / estimate.mfu_ratio)
+    # A measured loss is there even where the expectation, which may be off, is met: without it the workload would be above.
+    reachable = max(estimate.mfu_ratio, observed / remaining_speed([loss for loss in found if loss.measured]))
+    measured = shares(found, speed_ratio=observed / reachable) if found else ()
     rest = 1.0 - sum(share.share_ratio for share in measured)
-    if rest >= _LEAST_SHARE and not _is_within_doubt(rest, observed, estimate):
-        cause, evidence = unmeasured(workload, estimate, observation, spread)
-        measured = (*measured, CauseShare(cause=cause, share_ratio=rest, evidence=evidence))
-    return _largest(_joined(measured))
+    left = float((observed / reachable) ** rest)  # of the speed, by what the measured causes leave over
+    pointed: tuple[Pointer, ...] = ()
+    if rest >= _LEAST_SHARE and not _is_within_doubt(left, observation, estimate, departed):
+        pointed = pointers(workload, estimate, observation, spread, departed)
+    elif rest >= _LEAST_SHARE and left < _SEEN_RATIO and not found:
+        # Memory traffic is counted: it needs no clear gap to be seen.
+        pointed = memory_pointers(workload, estimate, observation.evidence, departed)
+    measured = (
+        *measured,
+        *(CauseShare(cause=each.cause, share_ratio=rest * each.weight, evidence=each.evidence) for each in pointed),
+    )
+    return _largest(_joined(measured)) or _largest(_joined(avoidable(workload, estimate, changes)))
 
 
-def _is_within_doubt(rest: float, observed: float, estimate: Estimate) -> bool:
+def _credible(found: Sequence[Loss], departed: Departure) -> list[Loss]:
+    slower = departed.speed_ratio < _SLOWER_RATIO
+    return [
+        loss for loss in found if loss.lost_ratio >= (_LEAST_MEASURED_LOSS if loss.measured else _LEAST_LOSS) and (slower or loss.measured)
+    ]
+
+
+def _is_within_doubt(left: float, observation: Observation, estimate: Estimate, departed: Departure) -> bool:
     """Whether what the measured causes leave over is no more than the expectation itself may be off."""
-    left = float((observed / estimate.mfu_ratio) ** rest)
-    return left >= estimate.interval.low_ratio / estimate.mfu_ratio
-
-
-def _structural(workload: Workload, estimate: Estimate) -> tuple[CauseShare, ...]:
-    """Shares of the time that the expectation is above the pure arithmetic, from the estimate's own terms."""
-    step = estimate.step_seconds
-    lost = step * (1.0 - estimate.mfu_ratio)
-    if step <= 0.0 or lost <= 0.0:
-        return ()
-    found = []
-    for term in estimate.terms:
-        excess = term.seconds if term.ceiling_mfu_ratio is None else step * (1.0 - estimate.mfu_ratio / term.ceiling_mfu_ratio)
-        if term.bound is Bound.COMPUTE or excess <= 0.0:
-            continue
-        cause, evidence = _cause(workload, estimate, term)
-        found.append(CauseShare(cause=cause, share_ratio=min(1.0, excess / lost), evidence=evidence))
-    return _largest(_joined(tuple(found)))
-
-
-def _cause(workload: Workload, estimate: Estimate, term: Term) -> tuple[Cause, str]:
-    evidence = f"{term_text(term)} takes {term.seconds / estimate.step_seconds:.0%} of the expected step"
-    match term.bound:
-        case Bound.COMMUNICATION:
-            return Cause.COMMUNICATION, evidence
-        case Bound.PIPELINE:
-            return Cause.PIPELINE_BUBBLE, evidence
-        case Bound.HOST:
-            return Cause.HOST_BOUND, evidence
-        case _:
-            held = _held_by_memory(workload, estimate)
-            if held is not None:
-                return Cause.SMALL_BATCH, held
-            return Cause.MEMORY_BOUND, evidence
-
-
-def _held_by_memory(workload: Workload, estimate: Estimate) -> str | None:
-    """Evidence that memory has room for far more requests than are in flight, or None."""
-    if not isinstance(workload.job, Inference) or not isinstance(estimate.rates, ServingRates):
-        return None
-    cache = next((part.required_bytes for part in estimate.memory.parts if part.name == "kvCache"), 0.0)
-    if cache <= 0.0:
-        return None
-    running = estimate.rates.concurrency
-    room = running * (1.0 + max(0.0, estimate.memory.capacity_bytes - estimate.memory.required_bytes) / cache)
-    return f"{running} requests in flight where memory holds about {room:.0f}" if room >= _ROOM_FOR_MORE * running else None
+    if cache_is_full(observation.evidence):
+        return left >= _SLOWER_RATIO
+    low = estimate.interval.low_ratio / estimate.mfu_ratio
+    waited = waiting_ratio(estimate, observation.evidence, departed)
+    # Counters that show devices waiting need no clear gap, counters that show them at work need a very clear one.
+    if waited is not None and waited >= _CLEAR_WAITING:
+        return left >= _HEALTHY_RATIO
+    # The interval holds four of five: a power of its end holds more.
+    return left >= min(_HEALTHY_RATIO, float(low ** (_WIDE_DOUBT if waited is None else _WIDER_DOUBT)))
 
 
 def _joined(found: tuple[CauseShare, ...]) -> tuple[CauseShare, ...]:
@@ -102,11 +99,22 @@ def _joined(found: tuple[CauseShare, ...]) -> tuple[CauseShare, ...]:
         first = by_cause.setdefault(share.cause, share)
         if first is not share:
             by_cause[share.cause] = CauseShare(
-                cause=share.cause, share_ratio=first.share_ratio + share.share_ratio, evidence=first.evidence
+                cause=share.cause,
+                share_ratio=min(1.0, first.share_ratio + share.share_ratio),
+                evidence=first.evidence,
+                expected=first.expected,
             )
     return tuple(by_cause.values())
 
 
 def _largest(found: tuple[CauseShare, ...]) -> tuple[CauseShare, ...]:
-    ordered = sorted((share for share in found if share.share_ratio >= _LEAST_SHARE), key=lambda share: (-share.share_ratio, share.cause))
+    total = max(1.0, sum(share.share_ratio for share in found))
+    ordered = sorted(
+        (
+            CauseShare(cause=share.cause, share_ratio=share.share_ratio / total, evidence=share.evidence, expected=share.expected)
+            for share in found
+            if share.share_ratio >= _LEAST_SHARE
+        ),
+        key=lambda share: (-share.share_ratio, share.cause),
+    )
     return tuple(ordered[:_MOST_CAUSES])

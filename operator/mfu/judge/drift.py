@@ -1,16 +1,16 @@
-"""Drift: the observed MFU stays below the expected interval for as long as the policy says."""
+"""Drift: the observed MFU stays below the expected interval, or below the workload's own level, for as long as the policy says."""
 
 from dataclasses import replace
 
 from mfu.estimate.result import Estimate
-from mfu.judge.assessment import Drift, DriftState
+from mfu.judge.assessment import Drift
+from mfu.judge.deviation import UNTRACKED, DriftState
+from mfu.judge.history import OwnDrift
 from mfu.judge.policy import DriftRule
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 
-__all__ = ["UNTRACKED", "resume", "track"]
-
-UNTRACKED = DriftState()
+__all__ = ["UNTRACKED", "resume", "track", "with_own"]
 
 # Recovery asks for a tenth of the way from the threshold back to the expectation, so that noise at the threshold does not toggle the
 # condition.
@@ -50,6 +50,18 @@ def track(
         state = _while_steady(previous, observed < threshold, elapsed, now, rule)
     state = replace(state, last_seconds=now)
     return Drift(ratio=observed / expected - 1.0, drifting=state.drifting, since_seconds=state.since_seconds, baseline=baseline), state
+
+
+def with_own(drift: Drift | Missing, own: OwnDrift | None) -> Drift | Missing:
+    """Both comparisons in one: drift from the expectation where there is one, else from the own level; with what changed."""
+    if isinstance(drift, Missing) or own is None:
+        return drift
+    drift = replace(drift, level_ratio=own.level_ratio)
+    if drift.drifting:
+        return replace(drift, change=own.change if own.drifting else "")
+    if not own.drifting:
+        return drift
+    return replace(drift, ratio=own.ratio, drifting=True, since_seconds=own.since_seconds, baseline="OwnLevel", change=own.change)
 
 
 def _known(observation: Observation | Missing, estimate: Estimate | Missing) -> tuple[float, float, float] | Missing:

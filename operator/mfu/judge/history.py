@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from math import exp, log
 from statistics import median
 
-from mfu.judge.assessment import DriftState
 from mfu.judge.change import UNKNOWN_SETUP, Setup, changes, is_comparable
-from mfu.judge.detector import NO_LEVELS, Levels, anchored, level_of, observe_level, watch
+from mfu.judge.detector import NO_LEVELS, Levels, anchored, band_of, hour_at, level_at, observe_level, watch
+from mfu.judge.deviation import UNTRACKED, DriftState
 from mfu.judge.policy import DriftRule
 
 __all__ = ["UNRECORDED", "Epoch", "Look", "OwnDrift", "Record", "advance", "frozen", "own_drift"]
@@ -24,17 +24,24 @@ _AFTER_SECONDS = 3600.0
 # Looks at which another setup must be seen before it is believed: pods of a rollout come one by one.
 _CONFIRMED_LOOKS = 3
 _DAY_SPACING_SECONDS = 600.0
+# A silence longer than this is a restart, and what follows it is not judged until it runs as it will run.
+SILENCE_SECONDS = 180.0
+WARM_UP_SECONDS = 180.0
+_LEAST_RATIO = 1e-6  # a standstill, in logarithms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """One observation with what would be expected. `declared_ratio`: the expectation at the declared load; `band`: of the load."""
+    """One observation with what would be expected.
+
+    `declared_ratio`: the expectation at the declared load, of which `load_ratio` is there.
+    """
 
     at_seconds: float
     observed_ratio: float
     expected_ratio: float
     declared_ratio: float
-    band: int = 0
+    load_ratio: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +54,8 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """`levels`: best stable ones, learned with `level_setup` at `level_expected_ratio`; `recent`: those since the last change.
+    """`levels`: best stable ones, learned with `level_setup` at `level_expected_ratio`; `recent`: those since the last
+    change; `against_recent`: what the deviation is measured from.
 
     `days`: median observed MFU of up to seven finished days; `day`: looks of the day that runs.
     """
@@ -61,12 +69,15 @@ class Record:
     level_expected_ratio: float | None = None
     level_seconds: float | None = None
     recent: Levels | None = None
-    deviation: DriftState = DriftState()
+    deviation: DriftState = UNTRACKED
+    against_recent: bool = False
     day_number: int | None = None
     day: tuple[float, ...] = ()
     day_last_seconds: float = 0.0
     days: tuple[float, ...] = ()
     last: Look | None = None
+    seen_seconds: float | None = None
+    awake_seconds: float = 0.0
 
 
 UNRECORDED = Record()
@@ -84,15 +95,21 @@ class OwnDrift:
 
 
 def advance(record: Record, look: Look, setup: Setup, rule: DriftRule) -> Record:
-    """One look taken in. Looks that are missing are not given here: `frozen` instead."""
-    if look.observed_ratio <= 0.0 or look.expected_ratio <= 0.0:
+    """One look taken in. Looks that are missing are not given here: `frozen` instead. A load too small to judge by is no look."""
+    band = band_of(look.load_ratio)
+    if look.expected_ratio <= 0.0 or band is None:
         return frozen(record)
+    if record.seen_seconds is None or look.at_seconds - record.seen_seconds > SILENCE_SECONDS:
+        record = replace(record, awake_seconds=look.at_seconds)
     record = _with_setup(record, setup, look)
+    if look.at_seconds - record.awake_seconds < WARM_UP_SECONDS:
+        # What has just started is compiling, filling its caches, or was counted for a part of the window only.
+        held = replace(record.deviation, last_seconds=look.at_seconds)
+        return replace(record, deviation=held, last=look, seen_seconds=look.at_seconds)
     elapsed = 0.0 if record.deviation.last_seconds is None else max(0.0, look.at_seconds - record.deviation.last_seconds)
-    record = _watched(record, look, rule)
+    record = replace(_watched(_with_reference(record, look), look, rule), last=look, seen_seconds=look.at_seconds)
     suspect = record.deviation.drifting or record.deviation.below_seconds > rule.for_seconds / 4.0
-    record = _learned(record, look, elapsed, suspect=suspect)
-    return replace(_with_day(record, look), last=look)
+    return _with_day(_learned(record, look, band, elapsed, suspect=suspect), look)
 
 
 def frozen(record: Record) -> Record:
@@ -102,13 +119,13 @@ def frozen(record: Record) -> Record:
 
 def own_drift(record: Record) -> OwnDrift | None:
     """None while there is no level to compare with, or nothing was observed at the last look."""
-    if record.last is None or (level := level_of(record.levels, record.last.band)) is None:
+    if record.last is None or (level := hour_at(_reference(record), record.last.load_ratio)) is None:
         return None
     look, deviation = record.last, record.deviation
     short = _log_ratio(record, look) - level
     return OwnDrift(
         ratio=exp(short) - 1.0,
-        level_ratio=look.observed_ratio * exp(-short),
+        level_ratio=look.expected_ratio * exp(level),
         drifting=deviation.drifting,
         since_seconds=deviation.since_seconds,
         change=_suspect_change(record),
@@ -147,42 +164,57 @@ def _changed(record: Record, setup: Setup, look: Look) -> Record:
     return replace(record, setup=setup, epoch=epoch, levels=anchored(record.levels), recent=NO_LEVELS, deviation=deviation)
 
 
+def _unexplained(look: Look) -> float:
+    """Logarithm of observed over expected."""
+    return log(max(_LEAST_RATIO, look.observed_ratio / look.expected_ratio))
+
+
 def _log_ratio(record: Record, look: Look) -> float:
-    """Of observed over expected.
+    """What is held against the level.
 
     After the declared intent changed, what it costs by its own expectation is no drift, nor is it one to fall short of a better expectation
     without having become slower: the better of both counts.
     """
-    ratio = log(look.observed_ratio / look.expected_ratio)
-    if record.level_expected_ratio is None or record.setup.declares_as(record.level_setup):
+    ratio = _unexplained(look)
+    if record.against_recent or record.level_expected_ratio is None or record.setup.declares_as(record.level_setup):
         return ratio
     return max(ratio, ratio + log(look.declared_ratio / record.level_expected_ratio))
 
 
 def _watched(record: Record, look: Look, rule: DriftRule) -> Record:
-    level = level_of(record.levels, look.band)
-    if level is None:
+    levels = _reference(record)
+    level, hour = level_at(levels, look.load_ratio), hour_at(levels, look.load_ratio)
+    if level is None or hour is None:
         return replace(record, deviation=replace(record.deviation, last_seconds=look.at_seconds))
-    if not record.setup.declares_as(record.level_setup):
+    if not record.against_recent and not record.setup.declares_as(record.level_setup):
         rule = replace(rule, tolerance_ratio=min(0.9, DECLARED_TOLERANCE * rule.tolerance_ratio))
-    return replace(record, deviation=watch(record.deviation, level, _log_ratio(record, look), rule, look.at_seconds))
+    return replace(record, deviation=watch(record.deviation, level, hour, _log_ratio(record, look), rule, look.at_seconds))
 
 
-def _learned(record: Record, look: Look, elapsed: float, *, suspect: bool) -> Record:
-    ratio = log(look.observed_ratio / look.expected_ratio)
+def _with_reference(record: Record, look: Look) -> Record:
+    """Another declared intent is held to its own level as soon as it has one; a deviation that has begun stays where it began."""
+    if record.deviation.since_seconds is not None:
+        return record
+    own = not record.setup.declares_as(record.level_setup) and record.recent is not None
+    against_recent = own and record.recent is not None and level_at(record.recent, look.load_ratio) is not None
+    return record if against_recent == record.against_recent else replace(record, against_recent=against_recent)
+
+
+def _reference(record: Record) -> Levels:
+    return record.recent if record.against_recent and record.recent is not None else record.levels
+
+
+def _learned(record: Record, look: Look, band: int, elapsed: float, *, suspect: bool) -> Record:
+    ratio = _unexplained(look)
     recent = record.recent
     if recent is not None:
-        recent = observe_level(recent, look.band, ratio, elapsed, suspect=False)
+        recent = observe_level(recent, band, ratio, elapsed, suspect=suspect and record.against_recent)
         record = replace(record, recent=recent)
     if record.setup.declares_as(record.level_setup):
-        levels = observe_level(record.levels, look.band, ratio, elapsed, suspect=suspect)
-        moved = levels.top != record.levels.top
-        return replace(
-            record,
-            levels=levels,
-            level_expected_ratio=look.declared_ratio if moved or record.level_expected_ratio is None else record.level_expected_ratio,
-            level_seconds=look.at_seconds if moved else record.level_seconds,
-        )
+        levels = observe_level(record.levels, band, ratio, elapsed, suspect=suspect)
+        if levels.top == record.levels.top:
+            return replace(record, levels=levels)
+        return replace(record, levels=levels, level_expected_ratio=look.declared_ratio, level_seconds=look.at_seconds)
     if recent is not None and recent.is_settled and not record.deviation.drifting:
         # Half a day without drift in the new intent: from now on its own level is what it is held to.
         return replace(
@@ -191,7 +223,7 @@ def _learned(record: Record, look: Look, elapsed: float, *, suspect: bool) -> Re
             level_setup=record.setup,
             level_expected_ratio=look.declared_ratio,
             level_seconds=look.at_seconds,
-            deviation=replace(record.deviation, since_seconds=None, below_seconds=0.0),
+            against_recent=False,
         )
     return record
 

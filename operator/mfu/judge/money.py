@@ -104,13 +104,13 @@ def useful_flops_per_second(assessment: Assessment, accelerators: int) -> float 
     return peak if isinstance(peak, Missing) else observation.mfu_ratio * peak * accelerators
 
 
-def micros_of(amount: float | int | str | Decimal) -> int:
+def micros_of(amount: float | str | Decimal) -> int:
     """An amount of the currency in millionths, halves to even. A float stands for the decimal that it prints as."""
     exact = amount if isinstance(amount, Decimal) else Decimal(str(amount))
     return int((exact * MICROS).to_integral_value(rounding=ROUND_HALF_EVEN))
 
 
-def split(total: int, shares: Sequence[float | int]) -> tuple[int, ...]:
+def split(total: int, shares: Sequence[float]) -> tuple[int, ...]:
     """`total` in proportion to `shares`, in whole units that add up to it exactly (largest remainders, ties to the first).
 
     Shares are not negative; where all are zero, the first takes everything. Empty shares have nothing to split: `()`.

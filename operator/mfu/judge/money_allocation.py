@@ -1,4 +1,4 @@
-"""Accelerator-hours and their price over a window, in the model of OpenCost: what is requested is allocated, the rest of the assets is idle.
+"""Accelerator-hours and their price over a window, in OpenCost's model: what is requested is allocated, the rest is idle.
 
 OpenCost Specification, "Workload Costs" and "Idle Costs": a workload's GPU cost is GPUs requested × hours × hourly GPU price, whatever it
 does with them; the idle cost of an asset is its total cost less what is allocated on it. Efficiency is none of that model's business, so

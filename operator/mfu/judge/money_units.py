@@ -1,4 +1,4 @@
-"""What a token, an optimizer step and a useful PFLOP cost: on the allocated basis (what is paid) and on the ideal one (at the expected MFU)."""
+"""What a token, an optimizer step and a useful PFLOP cost: allocated (what is paid) and ideal (at the expected MFU)."""
 
 from dataclasses import dataclass, replace
 

@@ -1,13 +1,14 @@
 """What an accelerator-hour costs: by class, tenant and contract; what the tenant pays and what it costs the provider, kept apart."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fractions import Fraction
 
+from mfu.hardware.accelerator import Accelerator
 from mfu.missing import Missing, Reason
 
-__all__ = ["ANY", "Contract", "PriceLine", "PriceList", "Quote"]
+__all__ = ["ANY", "MICROS", "Contract", "PriceLine", "PriceList", "Quote"]
 
 ANY = "*"
 MICROS = 1_000_000
@@ -78,6 +79,11 @@ class PriceList:
             contract=agreed,
             currency=self.currency,
         )
+
+    def priced(self, accelerator: Accelerator, tenant: str, *, share: Fraction = Fraction(1)) -> Accelerator:
+        """The accelerator at the price that this tenant pays, so that all that is judged of its workloads speaks of the same money."""
+        price = self.quote(accelerator.name, tenant, default_price=accelerator.price_per_hour, share=share).price_micros
+        return accelerator if isinstance(price, Missing) else replace(accelerator, price_per_hour=price / MICROS)
 
     def _figure(
         self, accelerator_class: str, tenant: str, contract: Contract, share: Fraction, figure: Callable[["PriceLine"], int | None]

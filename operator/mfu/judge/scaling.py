@@ -41,7 +41,7 @@ class Curve:
     spread_ratio: float
 
     def mfu_at(self, accelerators: int) -> float:
-        return min(1.0, self.mfu_at_one * max(1, accelerators) ** -self.exponent)
+        return min(1.0, self.mfu_at_one * float(max(1, accelerators) ** -self.exponent))
 
     def size_at(self, floor_ratio: float) -> int | Missing:
         """The largest number of accelerators at which the curve is still at or above `floor_ratio`; 0 where not even one is.
@@ -56,6 +56,10 @@ class Curve:
         return _never(self.family, floor_ratio) if size >= log(_LARGEST) else floor(exp(size) * (1.0 + 1e-9))
 
 
+def _never(family: str, floor_ratio: float) -> Missing:
+    return Missing(reason=Reason.NOT_APPLICABLE, message=f"{family}: MFU does not fall under {floor_ratio:.1%} with size")
+
+
 def fit(family: str, points: Iterable[ScalePoint]) -> Curve | Missing:
     """Weighted least squares of log MFU over log size. Missing for fewer than three workloads, or sizes that span less than a factor 2."""
     usable = [point for point in points if point.mfu_ratio > 0.0 and point.accelerators > 0 and point.weight > 0.0]
@@ -63,7 +67,7 @@ def fit(family: str, points: Iterable[ScalePoint]) -> Curve | Missing:
     if len(usable) < _FEWEST_POINTS or max(sizes) < _LEAST_SPAN * min(sizes):
         return Missing(
             reason=Reason.TELEMETRY_MISSING,
-            message=f"{family}: a scaling curve needs {_FEWEST_POINTS} observed workloads whose sizes differ by a factor of {_LEAST_SPAN:.0f}",
+            message=f"{family}: a scaling curve needs {_FEWEST_POINTS} workloads of sizes that span a factor of {_LEAST_SPAN:.0f}",
         )
     whole = sum(point.weight for point in usable)
     xs, ys = [log(point.accelerators) for point in usable], [log(point.mfu_ratio) for point in usable]

@@ -88,7 +88,7 @@ def compare(
 
 
 def slope_per_day(points: Sequence[Point]) -> float | Missing:
-    """Change of the figure a day: the median of the slopes between all pairs of points (Theil, 1950; Sen, 1968), which outliers do not move."""
+    """Change of the figure a day: the median slope of all pairs of points (Theil 1950, Sen 1968), which outliers do not move."""
     ordered = sorted(points, key=lambda point: point.at_seconds)
     stride = max(1, -(-len(ordered) // _MOST_SLOPES))
     taken = ordered[::stride]
@@ -116,9 +116,9 @@ class Tick:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ledger:
-    """Running sums since the beginning. `useful_flops` ÷ `peak_flops` is the MFU of the whole time, weighted by FLOPs and accelerator time.
+    """Running sums since the beginning. `useful_flops` ÷ `peak_flops` is the MFU of the whole time, by FLOPs and accelerator time.
 
-    Money is kept in millionths × milliseconds ÷ 3600000, with what a division leaves over carried along, so that nothing is lost to rounding.
+    Money is whole millionths; what dividing by the hour leaves over is carried along, so that rounding loses nothing.
     """
 
     last_seconds: float | None = None

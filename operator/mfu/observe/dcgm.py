@@ -8,12 +8,17 @@ from mfu.observe.promql import POD_LABELS, Kind
 __all__ = ["DCGM"]
 
 
+def _key(labels: Mapping[str, str]) -> tuple[str, str]:
+    uuid = labels.get("UUID") or labels.get("uuid")
+    return uuid or f"{labels.get('Hostname') or labels.get('hostname', '')}/{labels.get('gpu', '')}", labels.get("GPU_I_ID", "")
+
+
 def _identify(labels: Mapping[str, str]) -> Identity:
-    node = labels.get("node") or labels.get("Hostname") or labels.get("hostname", "")
+    uuid, instance = _key(labels)
     return Identity(
-        uuid=labels.get("UUID") or labels.get("uuid") or f"{node}/{labels.get('gpu', '')}",
-        instance=labels.get("GPU_I_ID", ""),
-        node=node,
+        uuid=uuid,
+        instance=instance,
+        node=labels.get("node") or labels.get("nodeName") or labels.get("Hostname") or labels.get("hostname", ""),
         model_name=labels.get("modelName", ""),
         partition=labels.get("GPU_I_PROFILE", ""),
     )
@@ -24,6 +29,8 @@ DCGM = DeviceExporter(
         DeviceFigure.TENSOR_ACTIVE: Names(selectors=("DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", "DCGM_FI_PROF_TENSOR_UTIL_RATIO")),
         DeviceFigure.CLOCK: Names(selectors=("DCGM_FI_DEV_SM_CLOCK", "dcgm_sm_clock"), scale=1e6),
         DeviceFigure.BUSY: Names(selectors=("DCGM_FI_DEV_GPU_UTIL", "dcgm_gpu_utilization"), scale=0.01),
+        # MIG instances have no GPU utilisation.
+        DeviceFigure.ENGINE_ACTIVE: Names(selectors=("DCGM_FI_PROF_GR_ENGINE_ACTIVE", "DCGM_FI_PROF_GR_ENGINE_UTIL_RATIO")),
         DeviceFigure.MULTIPROCESSOR_ACTIVE: Names(selectors=("DCGM_FI_PROF_SM_ACTIVE", "DCGM_FI_PROF_SM_UTIL_RATIO")),
         DeviceFigure.MEMORY_ACTIVE: Names(selectors=("DCGM_FI_PROF_DRAM_ACTIVE", "DCGM_FI_PROF_DRAM_UTIL_RATIO")),
         DeviceFigure.LINK_OUT: Names(selectors=("DCGM_FI_PROF_NVLINK_TX_BYTES",)),
@@ -52,7 +59,10 @@ DCGM = DeviceExporter(
         "Hostname",
         "hostname",
         "node",
+        "nodeName",
         "modelName",
     ),
+    identity=("UUID", "uuid", "gpu", "GPU_I_ID", "Hostname", "hostname"),
     identify=_identify,
+    key=_key,
 )

@@ -6,13 +6,19 @@ from enum import StrEnum
 
 from mfu.observe.attribution import device_pod
 from mfu.observe.port import Sample
-from mfu.observe.promql import FIGURE, Across, Figure, Kind, expression
+from mfu.observe.promql import FIGURE, POD_LABELS, Across, Figure, Kind, any_of, expression, pack
 from mfu.observe.telemetry import DeviceTelemetry, PodKey
 
-__all__ = ["DeviceExporter", "DeviceFigure", "Identity", "Names", "expressions", "read"]
+__all__ = ["DeviceExporter", "DeviceFigure", "Identity", "Names", "queries", "read"]
 
-# Exporters write "not supported" as numbers next to 2^63.
-_NOT_SUPPORTED = 9.0e18
+# Exporters write "not supported" as numbers next to 2^63 or 2^47; a mean with such a number in it is as far beyond anything real.
+_NOT_SUPPORTED = 1.0e14
+_HELD = "held"
+# Compared between devices. Of the others only means over a workload's devices are asked, so that they are read as means over each pod's.
+_BY_DEVICE = ("xid", "tensorActive", "linkErrors", "clock", "throttleReasons")
+_HOLDER_LABELS = (*POD_LABELS, "pod_namespace", "pod_name")
+# Each has an element for every device of the fleet; every other one is rare.
+_DEVICE_FIGURES_A_QUERY = 2
 
 
 class DeviceFigure(StrEnum):
@@ -30,6 +36,12 @@ class DeviceFigure(StrEnum):
     THROTTLE_REASONS = "throttleReasons"
     LINK_ERRORS = "linkErrors"
     XID = "xid"
+    ENGINE_ACTIVE = "engineActive"  # stands for BUSY where that is not given
+    HELD = "held"  # who holds the device now; its value means nothing
+
+
+# At least one of them is on wherever an exporter runs.
+_HELD_BY = (DeviceFigure.CLOCK, DeviceFigure.BUSY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +50,12 @@ class Names:
 
     selectors: tuple[str, ...]
     scale: float = 1.0
-    kind: Kind = Kind.FRESH_MEAN
+    kind: Kind = Kind.MEAN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
 class Identity:
-    """`uuid` and `instance` together are one device or one partition of it."""
+    """`uuid` and `instance` together are one device or one partition of it (`DeviceExporter.key`)."""
 
     uuid: str
     instance: str
@@ -54,46 +66,78 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceExporter:
-    """`labels`: all that is needed to tell devices and their holders apart; `identify` reads them."""
+    """`labels`: all that is needed to tell devices and their holders apart; `identify` reads them. `identity`: those of them that tell
+    devices apart; `key` reads them.
+    """
 
     figures: Mapping[DeviceFigure, Names]
     labels: tuple[str, ...]
+    identity: tuple[str, ...]
     identify: Callable[[Mapping[str, str]], Identity]
+    key: Callable[[Mapping[str, str]], tuple[str, str]]
 
 
-def expressions(exporter: DeviceExporter, window_seconds: float) -> tuple[str, ...]:
-    """Means over the window of devices that are still reported: a device handed on to another pod does not answer for the one before."""
-    return tuple(
-        expression(
-            Figure(name=figure, selectors=names.selectors, kind=names.kind, across=Across.MAX),
-            group=exporter.labels,
-            identity=exporter.labels,
-            window_seconds=window_seconds,
-        )
-        for figure, names in exporter.figures.items()
-    )
+def queries(exporter: DeviceExporter, window_seconds: float) -> tuple[str, ...]:
+    """Who holds each device now, and means over the window by device or by pod.
+
+    A fleet has hundreds of thousands of such series: the pods are named once, so that a device that was handed on does not answer for the
+    pod before, and what is not compared between devices is summed up in the store.
+    """
+    known = [name for figure in _HELD_BY for name in exporter.figures[figure].selectors]
+    holders = Figure(name=DeviceFigure.HELD, selectors=(any_of(known),), kind=Kind.NOW, across=Across.MAX)
+    by_device = [expression(holders, group=exporter.labels, identity=exporter.labels, window_seconds=window_seconds)]
+    by_device += [
+        _expression(exporter, DeviceFigure(name), Across.MAX, exporter.identity, window_seconds)
+        for name in _BY_DEVICE
+        if name in exporter.figures
+    ]
+    by_pod = [
+        _expression(exporter, name, Across.MEAN, _HOLDER_LABELS, window_seconds) for name in exporter.figures if name not in _BY_DEVICE
+    ]
+    return (*pack(by_device, at_most=_DEVICE_FIGURES_A_QUERY), *pack(by_pod))
+
+
+def _expression(exporter: DeviceExporter, name: DeviceFigure, across: Across, labels: tuple[str, ...], window_seconds: float) -> str:
+    names = exporter.figures[name]
+    figure = Figure(name=name, selectors=names.selectors, kind=names.kind, across=across)
+    return expression(figure, group=labels, identity=labels, window_seconds=window_seconds)
 
 
 def read(exporter: DeviceExporter, samples: Iterable[Sample]) -> tuple[DeviceTelemetry, ...]:
-    """One entry for each device or partition, however many pods share it."""
-    rows: dict[tuple[str, str], dict[DeviceFigure, float]] = {}
-    identities: dict[tuple[str, str], Identity] = {}
+    """One entry for each device or partition that is still reported, however many pods share it."""
+    scales = {figure.value: names.scale for figure, names in exporter.figures.items()}
+    rows: dict[tuple[str, str], dict[str, float]] = {}
+    by_pod: dict[PodKey, dict[str, float]] = {}
+    held: dict[tuple[str, str], Identity] = {}
     pods: dict[tuple[str, str], set[PodKey]] = {}
     for sample in samples:
-        if abs(sample.value) >= _NOT_SUPPORTED:
+        labels = sample.labels
+        figure = labels[FIGURE]
+        if figure == _HELD:
+            key = exporter.key(labels)
+            # Of two exporters that see the same device only one may know its product and partition.
+            identity = exporter.identify(labels)
+            held[key] = max(identity, held.get(key, identity))
+            pod = device_pod(labels)
+            if pod is not None:
+                pods.setdefault(key, set()).add(pod)
+        elif abs(sample.value) >= _NOT_SUPPORTED:
             continue
-        identity = exporter.identify(sample.labels)
-        key = (identity.uuid, identity.instance)
-        figure = DeviceFigure(sample.labels[FIGURE])
-        rows.setdefault(key, {})[figure] = sample.value * exporter.figures[figure].scale
-        identities.setdefault(key, identity)
-        pod = device_pod(sample.labels)
-        if pod is not None:
-            pods.setdefault(key, set()).add(pod)
-    return tuple(_device(identities[key], rows[key], sorted(pods.get(key, ()))) for key in sorted(rows))
+        elif figure in _BY_DEVICE:
+            rows.setdefault(exporter.key(labels), {})[figure] = sample.value * scales[figure]
+        else:
+            pod = device_pod(labels)
+            if pod is not None:
+                by_pod.setdefault(pod, {})[figure] = sample.value * scales[figure]
+    found = []
+    for key in sorted(held):
+        holders = sorted(pods.get(key, ()))
+        shared = by_pod.get(holders[0], {}) if len(holders) == 1 else {}
+        found.append(_device(held[key], {**rows.get(key, {}), **shared}, holders))
+    return tuple(found)
 
 
-def _device(identity: Identity, row: Mapping[DeviceFigure, float], pods: list[PodKey]) -> DeviceTelemetry:
+def _device(identity: Identity, row: Mapping[str, float], pods: list[PodKey]) -> DeviceTelemetry:
     return DeviceTelemetry(
         uuid=identity.uuid,
         instance=identity.instance,
@@ -104,12 +148,13 @@ def _device(identity: Identity, row: Mapping[DeviceFigure, float], pods: list[Po
         sharers=tuple(pods) if len(pods) > 1 else (),
         tensor_active_ratio=_ratio(row.get(DeviceFigure.TENSOR_ACTIVE)),
         clock_hertz=row.get(DeviceFigure.CLOCK),
-        busy_ratio=_ratio(row.get(DeviceFigure.BUSY)),
+        busy_ratio=_ratio(row.get(DeviceFigure.BUSY, row.get(DeviceFigure.ENGINE_ACTIVE))),
         multiprocessor_active_ratio=_ratio(row.get(DeviceFigure.MULTIPROCESSOR_ACTIVE)),
         memory_active_ratio=_ratio(row.get(DeviceFigure.MEMORY_ACTIVE)),
         link_bytes_per_second=_sum(row.get(DeviceFigure.LINK_OUT), row.get(DeviceFigure.LINK_IN)),
         pcie_bytes_per_second=_sum(row.get(DeviceFigure.PCIE_OUT), row.get(DeviceFigure.PCIE_IN)),
-        power_watts=row.get(DeviceFigure.POWER),
+        # Of a partition it is the whole board's, repeated.
+        power_watts=None if identity.partition else row.get(DeviceFigure.POWER),
         memory_used_bytes=row.get(DeviceFigure.MEMORY_USED),
         throttle_reasons=_mask(row.get(DeviceFigure.THROTTLE_REASONS)),
         link_errors_per_second=row.get(DeviceFigure.LINK_ERRORS),

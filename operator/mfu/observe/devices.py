@@ -4,11 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from statistics import fmean, median
 
-from mfu.hardware.accelerator import Accelerator
+from mfu.hardware.accelerator import Accelerator, Vendor
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Evidence
-from mfu.observe.troubles import LINK_ERRORS_PER_SECOND, node_troubles, throttle_reasons
 from mfu.observe.telemetry import DeviceTelemetry
+from mfu.observe.troubles import LINK_ERRORS_PER_SECOND, node_troubles, throttle_reasons
 
 __all__ = ["device_evidence", "hardware_ratio"]
 
@@ -16,6 +16,12 @@ _STRAGGLER_CLOCK_RATIO = 0.92
 _STRAGGLER_ACTIVITY_RATIO = 0.80
 _NODES_TO_COMPARE = 3
 _DEVICES_TO_COMPARE = 4
+_NO_ACTIVITY = {
+    Vendor.NVIDIA: "dcgm-exporter gives no DCGM_FI_PROF_PIPE_TENSOR_ACTIVE and DCGM_FI_DEV_SM_CLOCK here; enable both in its metrics "
+    "file (a vGPU has none)",
+    Vendor.AMD: "device-metrics-exporter gives no gpu_prof_tensor_active_percent and gpu_clock here; enable both and its ProfilerMetrics "
+    "(a virtual function has none)",
+}
 
 
 def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator) -> float | Missing:
@@ -38,7 +44,7 @@ def hardware_ratio(devices: Sequence[DeviceTelemetry], accelerator: Accelerator)
     if not known:
         return Missing(
             reason=Reason.TELEMETRY_UNSUPPORTED,
-            message="dcgm-exporter gives no DCGM_FI_PROF_PIPE_TENSOR_ACTIVE and DCGM_FI_DEV_SM_CLOCK here; enable both in its metrics file",
+            message=_NO_ACTIVITY.get(accelerator.vendor, _NO_ACTIVITY[Vendor.NVIDIA]),
         )
     return fmean(known)
 
@@ -95,7 +101,19 @@ def _straggler(devices: Sequence[DeviceTelemetry]) -> tuple[str | None, float | 
         slowest = min(worst, key=lambda node: (worst[node], node))
         if middle > 0.0 and worst[slowest] < threshold * middle:
             return slowest, worst[slowest] / middle
-    return None, None
+    return _slow_device(devices)
+
+
+def _slow_device(devices: Sequence[DeviceTelemetry]) -> tuple[str | None, float | None]:
+    """With too few nodes to compare: the node of the one device whose clock is clearly below those of the rest."""
+    clocks = sorted((device.clock_hertz, device.node) for device in devices if device.clock_hertz is not None)
+    if len(clocks) < _DEVICES_TO_COMPARE:
+        return None, None
+    middle = median(clock for clock, _ in clocks)
+    slow = [(clock, node) for clock, node in clocks if clock < _STRAGGLER_CLOCK_RATIO * middle]
+    if not slow or len({node for _, node in slow}) > 1 or len(slow) * 2 > len(clocks):
+        return None, None
+    return slow[0][1], slow[0][0] / middle
 
 
 def _hottest(devices: Sequence[DeviceTelemetry]) -> float | None:

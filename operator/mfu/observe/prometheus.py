@@ -118,17 +118,20 @@ def _samples(result: object, shown_url: str) -> tuple[Sample, ...]:
         raise MetricsError(f"{shown_url} answered JSON that is no query result: check that the URL is the root of a Prometheus API")
     # A scalar or a string comes bare, as [time, "value"], instead of as a vector.
     elements: list[Any] = [{"metric": {}, "value": result}] if result and not isinstance(result[0], dict) else result
+    # A fleet's answer has a hundred thousand elements: nothing is copied, and a label is what JSON made of it.
     found = []
     for element in elements:
-        if "value" not in element:  # a native histogram
-            continue
         try:
-            at, value = float(element["value"][0]), float(element["value"][1])
-            labels = {str(key): str(label) for key, label in element["metric"].items()}
-        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            if "value" not in element:  # a native histogram
+                continue
+            at, text = element["value"]
+            value, labels = float(text), element["metric"]
+            if not isinstance(labels, dict):
+                raise TypeError(labels)
+            if math.isfinite(value):
+                found.append(Sample(labels=labels, value=value, at_seconds=float(at)))
+        except (KeyError, TypeError, ValueError) as error:
             raise MetricsError(f"{shown_url} answered an element that is no sample: {str(element)[:_SHOWN_CHARACTERS]}") from error
-        if math.isfinite(value):
-            found.append(Sample(labels=labels, value=value, at_seconds=at))
     return tuple(found)
 
 

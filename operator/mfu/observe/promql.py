@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["APPLICATION_LABELS", "FIGURE", "POD_LABELS", "Across", "Figure", "Kind", "expression", "pack", "quote", "selector"]
+__all__ = ["APPLICATION_LABELS", "FIGURE", "POD_LABELS", "Across", "Figure", "Kind", "any_of", "expression", "pack", "quote", "selector"]
 
 FIGURE = "figure"
 # A scrape without honorLabels moves the exporter's own labels to exported_*: both styles are kept and told apart when read.
@@ -24,7 +24,7 @@ _MAX_QUERY_CHARACTERS = 3500  # it travels in the URL, and proxies commonly stop
 class Kind(StrEnum):
     RATE = "rate"  # a counter's increase each second
     MEAN = "mean"  # a gauge's mean over the window
-    FRESH_MEAN = "freshMean"  # the same, of series that still exist
+    NOW = "now"  # present where the series still exists
     LATEST = "latest"  # the last sample: codes and bit masks, which have no mean
     LAST_SCRAPE = "lastScrape"  # Unix time of the latest sample
     BEFORE_WINDOW = "beforeWindow"  # present where the series existed a whole window ago
@@ -61,6 +61,12 @@ def selector(metric: str, **labels: str) -> str:
     return metric + "{" + ",".join(f"{name}={quote(value)}" for name, value in labels.items()) + "}"
 
 
+def any_of(selectors: Iterable[str]) -> str:
+    """The series of all these metrics in one selector; what the selectors ask of labels is left out."""
+    names = dict.fromkeys(chosen.partition("{")[0] for chosen in selectors)
+    return "{" + f"__name__=~{quote('|'.join(names))}" + "}"
+
+
 def expression(figure: Figure, *, group: Sequence[str], identity: Sequence[str], window_seconds: float) -> str:
     """One figure, one element for each combination of the `group` labels, marked with the label `figure`.
 
@@ -74,8 +80,8 @@ def expression(figure: Figure, *, group: Sequence[str], identity: Sequence[str],
                 inner = f"rate({chosen}[{window}])"
             case Kind.MEAN:
                 inner = f"avg_over_time({chosen}[{window}])"
-            case Kind.FRESH_MEAN:
-                inner = f"(avg_over_time({chosen}[{window}]) and {chosen})"
+            case Kind.NOW:
+                inner = chosen
             case Kind.LATEST:
                 inner = chosen
             case Kind.LAST_SCRAPE:
@@ -88,12 +94,19 @@ def expression(figure: Figure, *, group: Sequence[str], identity: Sequence[str],
     return f"label_replace({' or '.join(alternatives)},{quote(FIGURE)},{quote(figure.name)},{quote('')},{quote('')})"
 
 
-def pack(expressions: Iterable[str]) -> tuple[str, ...]:
-    """The expressions joined with `or` into as few queries as fit a URL."""
+def pack(expressions: Iterable[str], *, at_most: int = 100) -> tuple[str, ...]:
+    """The expressions joined with `or` into as few queries as fit a URL, `at_most` that many in one.
+
+    Figures have different names, so matching on those is enough. Every `or` copies what is on its left: where a figure has very many
+    elements, few are to be joined.
+    """
     packed: list[str] = []
+    joined = 0
     for each in expressions:
-        if packed and len(packed[-1]) + len(each) + 4 <= _MAX_QUERY_CHARACTERS:
-            packed[-1] = f"{packed[-1]} or {each}"
+        if packed and joined < at_most and len(packed[-1]) + len(each) + 20 <= _MAX_QUERY_CHARACTERS:
+            packed[-1] = f"{packed[-1]} or on ({FIGURE}) {each}"
+            joined += 1
         else:
             packed.append(each)
+            joined = 1
     return tuple(packed)

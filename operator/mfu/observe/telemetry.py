@@ -137,6 +137,7 @@ class Snapshot:
 
     `declared`: by the counters that some tenant declared, the pods that report them. `claimed`: pods that a target in another
     namespace reports application figures for, which were not believed. `unread`: declared counters beyond the number that is read.
+    `countless`: pods of servers that are known to export no token counters.
     """
 
     at_seconds: float  # Unix time of the evaluation
@@ -146,6 +147,7 @@ class Snapshot:
     devices: tuple[DeviceTelemetry, ...] = ()
     claimed: frozenset[PodKey] = frozenset()
     unread: frozenset[TrainingCounters] = frozenset()
+    countless: frozenset[PodKey] = frozenset()
     problem: Missing | None = None
     queries: int = 0
     _held: Mapping[PodKey, tuple[DeviceTelemetry, ...]] = field(init=False, repr=False, compare=False)

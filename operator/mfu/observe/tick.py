@@ -1,12 +1,12 @@
 """One look at Prometheus for all workloads at once."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from time import monotonic
 
 from mfu.errors import MetricsError
 from mfu.missing import Missing, Reason
-from mfu.observe import device_exporter, serving, training
+from mfu.observe import alternation, device_exporter, serving, training, triton
 from mfu.observe.amd import AMD
 from mfu.observe.attribution import claimed_pod
 from mfu.observe.dcgm import DCGM
@@ -55,7 +55,9 @@ def read_snapshot(
         samples = asked.samples(pack(serving.expressions(engine, window_seconds)))
         found = {**serving.read(engine, samples), **found}
         claimed.update(_claims(samples))
-    samples = asked.samples(pack(training.expressions(window_seconds)))
+    # Presence of a server costs little, so it rides with the training counters' query.
+    samples = asked.samples(pack((*training.expressions(window_seconds), *triton.expressions(window_seconds))))
+    countless = triton.read(samples)
     reported = training.read(samples)
     claimed.update(_claims(samples))
     # A name that everybody's reporter uses needs no query of its own.
@@ -65,8 +67,9 @@ def read_snapshot(
     devices = tuple(
         device
         for exporter in DEVICE_EXPORTERS
-        for device in device_exporter.read(exporter, asked.samples(pack(device_exporter.expressions(exporter, window_seconds))))
+        for device in device_exporter.read(exporter, asked.stream(device_exporter.queries(exporter, window_seconds)))
     )
+    devices = alternation.shared(DCGM, devices, asked.samples((alternation.expression(DCGM),)))
     return Snapshot(
         # Ages of scrapes are told by the store's own clock: ours may differ.
         at_seconds=told[0].value if told else now,
@@ -76,6 +79,7 @@ def read_snapshot(
         devices=devices,
         claimed=frozenset(claimed),
         unread=frozenset(left),
+        countless=countless,
         problem=_problem(asked),
         queries=asked.queries,
     )
@@ -92,17 +96,21 @@ class _Asked:
     failures: list[str] = field(default_factory=list)
 
     def samples(self, queries: Iterable[str]) -> list[Sample]:
-        found: list[Sample] = []
+        return list(self.stream(queries))
+
+    def stream(self, queries: Iterable[str]) -> Iterator[Sample]:
+        """One answer in memory at a time: those of a fleet's devices are large."""
         for promql in queries:
             if self.clock() >= self.ends:
                 self.failures.append("the time for one look ran out: raise --tick-seconds or lighten Prometheus")
                 continue
             self.queries += 1
             try:
-                found += self.metrics.query(promql)
+                answer = self.metrics.query(promql)
             except MetricsError as error:
                 self.failures.append(str(error))
-        return found
+                continue
+            yield from answer
 
 
 def _claims(samples: Iterable[Sample]) -> set[PodKey]:

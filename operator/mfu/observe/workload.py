@@ -7,10 +7,12 @@ from mfu.estimate.workload import Inference, Phase, Training, Workload
 from mfu.missing import Missing, Reason
 from mfu.observe.accounting import accounting_faults
 from mfu.observe.devices import device_evidence, hardware_ratio
+from mfu.observe.dynamo import preferring_engines
 from mfu.observe.flops import decode_flops_per_token, prefill_flops_per_token, training_flops_per_token
 from mfu.observe.observation import Evidence, Observation
 from mfu.observe.telemetry import PodKey, ServingTelemetry, Snapshot, Source, TelemetryChoice, TrainingTelemetry
 from mfu.observe.training import REPORTED
+from mfu.observe.triton import NO_TOKENS
 
 __all__ = ["observe"]
 
@@ -118,9 +120,7 @@ def _training(
         tokens_per_second=tokens,
         reporting=reporting,
         covered_ratio=len(fresh) / reporting,
-        evidence=replace(
-            Evidence(), data_wait_ratio=max(waits) if waits else None, tokens_per_step=tokens / pace if pace > 0.0 else None
-        ),
+        evidence=replace(Evidence(), data_wait_ratio=max(waits) if waits else None, tokens_per_step=tokens / pace if pace > 0.0 else None),
     )
 
 
@@ -130,7 +130,7 @@ def _serving(
     found = [
         snapshot.serving[pod] for pod in sorted(pods) if pod in snapshot.serving and choice.source in (None, snapshot.serving[pod].source)
     ]
-    fresh = [each for each in found if _is_fresh(each, snapshot)]
+    fresh = preferring_engines([each for each in found if _is_fresh(each, snapshot)])
     expected = f"token counters of {choice.source or 'an inference engine'}; scrape the engine's /metrics and turn its metrics on"
     silence = _silence(found, fresh, snapshot, pods, young, expected)
     if silence is not None:
@@ -201,6 +201,8 @@ def _silence(
             reason=Reason.TELEMETRY_UNATTRIBUTED,
             message="a scrape target in another namespace reports these pods, which is not believed; scrape it with honorLabels: true",
         )
+    if not snapshot.countless.isdisjoint(pods):
+        return NO_TOKENS
     if young:
         return Missing(reason=Reason.WARMING_UP, message=f"the pods started less than {_YOUNG_SECONDS:.0f} s ago; waiting for {expected}")
     return Missing(reason=Reason.TELEMETRY_MISSING, message=f"Prometheus has no {expected}")

@@ -4,9 +4,10 @@ import logging
 from types import TracebackType
 from typing import Self
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client.registry import Collector
 
-__all__ = ["DATA_WAIT", "DEFAULT_PORT", "SCOPE_JOB", "STEPS", "TOKENS", "Exposition"]
+__all__ = ["DATA_WAIT", "DEFAULT_PORT", "SCOPE_JOB", "STEPS", "TOKENS", "Exposition", "registry_of", "text_of"]
 
 # prometheus_client adds the counters' suffix _total.
 TOKENS = "mfu_training_tokens"
@@ -16,6 +17,18 @@ SCOPE_JOB = "job"
 DEFAULT_PORT = 9400
 
 _LOG = logging.getLogger("mfu.report")
+
+
+def registry_of(collector: Collector) -> CollectorRegistry:
+    """A registry with this collector and nothing of the process."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    return registry
+
+
+def text_of(collector: Collector) -> str:
+    """What a scrape would get."""
+    return generate_latest(registry_of(collector)).decode()
 
 
 class Exposition:

@@ -10,13 +10,17 @@ from prometheus_client.registry import Collector
 from mfu.report.exposition import SCOPE_JOB, STEPS, TOKENS
 from mfu.report.logs.record import Facts, Parser, Record
 from mfu.report.payout import NOTHING
-from mfu.report.progress import Advance, Progress
+from mfu.report.progress import Progress
 
 __all__ = ["LogReporter"]
 
 
 class LogReporter(Collector):
-    """Feed it lines; Prometheus collects it. `warn` gets one line for each different thing that keeps tokens from being counted."""
+    """Feed it lines; Prometheus collects it.
+
+    `warn` gets one line for each different thing that keeps tokens from being counted. `smooth`: pay out evenly what comes in lumps; for
+    a log that is read at once there is nothing to smooth.
+    """
 
     def __init__(
         self,
@@ -35,7 +39,7 @@ class LogReporter(Collector):
         self._payout = NOTHING
         self._latest: Record | None = None
         self._tokens_per_second: float | None = None
-        self.records = 0
+        self._records = 0
         self._warned: set[str] = set()
 
     def remember(self, lines: Iterable[str]) -> None:
@@ -53,8 +57,13 @@ class LogReporter(Collector):
         for found in self._parser.flush():
             self._take(found)
 
+    @property
+    def found(self) -> bool:
+        """Whether any line said how the training goes."""
+        return self._latest is not None
+
     def collect(self) -> Iterator[Metric]:
-        tokens, steps = self._payout.at(self._clock()) if self._smooth else self._payout.at(float("inf"))
+        tokens, steps = self._payout.at(self._clock())
         for name, text, value in (
             (TOKENS, "Positions trained on, padding included, as the log tells.", tokens),
             (STEPS, "Optimizer steps of the job, as the log tells.", steps),
@@ -62,7 +71,7 @@ class LogReporter(Collector):
             counter = CounterMetricFamily(name, text, labels=("scope",))
             counter.add_metric((SCOPE_JOB,), value)
             yield counter
-        yield CounterMetricFamily("mfu_training_log_records", "Steps that were read off the log.", value=self.records)
+        yield CounterMetricFamily("mfu_training_log_records", "Steps that were read off the log.", value=self._records)
         yield from self._gauges()
 
     def _gauges(self) -> Iterator[Metric]:
@@ -73,6 +82,7 @@ class LogReporter(Collector):
         figures: Sequence[tuple[str, str, float | None]] = (
             ("step_seconds", "Time of the last step.", latest.step_seconds),
             ("tokens_per_second", "Speed of the job at the last step.", self._tokens_per_second),
+            ("sequences_per_second", "Sequences of the job, by the log.", latest.sequences_per_second),
             ("accelerator_tokens_per_second", "Speed of one accelerator, by the log.", latest.tokens_per_second_per_accelerator),
             (
                 "accelerator_flops_per_second",
@@ -97,16 +107,11 @@ class LogReporter(Collector):
                 self._latest, self._tokens_per_second = found, found.tokens_per_second
             return
         self._latest = found
-        self._tokens_per_second = _rate(found, advance)
-        if advance.tokens is None and advance.lacking not in self._warned:
+        self._tokens_per_second = advance.tokens_per_second
+        if advance.lacking and advance.lacking not in self._warned:
             self._warned.add(advance.lacking)
             self._warn(f"tokens are not counted: {advance.lacking}")
         if count:
-            self.records += 1
-            self._payout = self._payout.add(now=now, tokens=advance.tokens or 0.0, steps=advance.steps, seconds=advance.seconds)
-
-
-def _rate(record: Record, advance: Advance) -> float | None:
-    if record.tokens_per_second is not None:
-        return record.tokens_per_second
-    return advance.tokens / advance.seconds if advance.tokens is not None and advance.seconds else None
+            self._records += 1
+            seconds = advance.seconds if self._smooth else 0.0
+            self._payout = self._payout.add(now=now, tokens=advance.tokens or 0.0, steps=advance.steps, seconds=seconds)

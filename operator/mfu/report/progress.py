@@ -13,11 +13,12 @@ _CLOCK_TOLERANCE = 1.25
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advance:
-    """What a record adds. `seconds`: how long it took, None: unknown. `lacking`: what to tell the reader of the log, when tokens is None."""
+    """What a record adds. `seconds`: how long it took, None: unknown. `lacking`: what to do about tokens that are None."""
 
     steps: int
     tokens: float | None
     seconds: float | None
+    tokens_per_second: float | None = None
     lacking: str = ""
 
 
@@ -83,15 +84,20 @@ class Progress:
             tokens = rate * seconds
         elif each is not None and accelerators and seconds is not None:
             tokens = each * accelerators * seconds
-        elif rate is not None or (each is not None and accelerators):
-            lacking = "the log gives no time of a step: give --sequence-length and --global-batch-size"
-        elif each is not None:
+        elif each is not None and rate is None and not accelerators:
             lacking = "the log gives tokens/s of one accelerator: give --accelerators"
+        elif each is not None or rate is not None:
+            # Before the second record the time of a step need not be known.
+            lacking = "" if previous is None else "the log gives no time of a step: give --sequence-length and --global-batch-size"
         elif sequences:
             lacking = "the log does not give the sequence length: give --sequence-length"
         else:
             lacking = "the log does not give the batch: give --sequence-length and --global-batch-size"
-        return Advance(steps=steps, tokens=tokens, seconds=seconds, lacking=lacking)
+        if rate is None and each is not None and accelerators:
+            rate = each * accelerators
+        if rate is None and tokens is not None and seconds:
+            rate = tokens / seconds
+        return Advance(steps=steps, tokens=tokens, seconds=seconds, tokens_per_second=rate, lacking=lacking)
 
 
 def _seconds(record: Record, previous: Record | None, steps: int, gap: float | None) -> float | None:

@@ -9,20 +9,32 @@ import re
 from collections.abc import Sequence
 
 from mfu.report.logs.record import Facts, Record
-from mfu.report.logs.text import floating
+from mfu.report.logs.text import first
 
 __all__ = ["HuggingFace"]
 
-_FIELD = re.compile(r"'(train_tokens_per_second|train_steps_per_second)': '?([\d.eE+-]+)'?")
+_FIELD = re.compile(r"'(train_(?:tokens|steps|samples)_per_second)': '?([\d.eE+-]+)'?")
 
 
 class HuggingFace:
+    """The summary may be spread over lines, a field on each."""
+
+    def __init__(self) -> None:
+        self._given: dict[str, str] = {}
+
     def feed(self, line: str) -> Sequence[Record | Facts]:
-        given = dict(_FIELD.findall(line))
-        if not given:
+        found = dict(_FIELD.findall(line))
+        if not found:
             return []
-        steps, tokens = floating(given.get("train_steps_per_second")), floating(given.get("train_tokens_per_second"))
-        return [Record(step_seconds=1.0 / steps if steps else None, tokens_per_second=tokens)]
+        self._given |= found
+        steps = first(self._given, "train_steps_per_second")
+        return [
+            Record(
+                step_seconds=1.0 / steps if steps else None,
+                sequences_per_second=first(self._given, "train_samples_per_second"),
+                tokens_per_second=first(self._given, "train_tokens_per_second"),
+            )
+        ]
 
     def flush(self) -> Sequence[Record | Facts]:
         return []

@@ -20,6 +20,7 @@ class Record:
     sequence_length: int | None = None
     consumed_sequences: int | None = None  # since the training began
     consumed_tokens: int | None = None  # since the training began, exact
+    sequences_per_second: float | None = None
     tokens_per_second: float | None = None
     tokens_per_second_per_accelerator: float | None = None
     flops_per_second_per_accelerator: float | None = None  # the framework's own figure
