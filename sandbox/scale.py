@@ -155,7 +155,8 @@ def scrape_jobs(fleet: ScaledFleet, port: int) -> list[ScrapeJob]:
             name=name,
             honor_labels=True,
             groups=[
-                TargetGroup(targets=[f"{LOOPBACK}:{port}"], labels={"__metrics_path__": f"/{name}/{block}"}) for block in range(fleet.blocks)
+                TargetGroup(targets=[f"{LOOPBACK}:{port}"], labels={"__metrics_path__": f"/{name}/{block}"})
+                for block in range(fleet.blocks)
             ],
         )
         for name in ("devices", "applications")
@@ -170,9 +171,7 @@ class Exposition:
         for job in fleet.jobs:
             for rank, pod in enumerate(job.pods):
                 self._blocks[pod.node // NODES_PER_BLOCK].append((job, pod, rank))
-        self._devices = [
-            [_text(_device_lines(entries, variant)) for variant in range(VARIANTS)] for entries in self._blocks
-        ]
+        self._devices = [[_text(_device_lines(entries, variant)) for variant in range(VARIANTS)] for entries in self._blocks]
         self._started = time.monotonic()
 
     def devices(self, block: int) -> bytes:

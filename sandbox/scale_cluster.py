@@ -50,7 +50,9 @@ def start_api(supervisor: Supervisor, tools: Tools) -> ControlPlane:
     apiserver, _ = start_apiserver(site, port=api_port, etcd_url=etcd_url, streams_lists=streams_lists, audit_log=audit_log)
     context = ssl.create_default_context(cafile=str(authority.certificate))
     context.load_cert_chain(admin.certificate, admin.key)
-    supervisor.wait_until("the API server is ready", partial(answers, f"{site.server}/readyz", context), seconds=READY_SECONDS, of=apiserver)
+    supervisor.wait_until(
+        "the API server is ready", partial(answers, f"{site.server}/readyz", context), seconds=READY_SECONDS, of=apiserver
+    )
     plane = ControlPlane(
         tools=tools,
         supervisor=supervisor,

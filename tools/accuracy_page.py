@@ -36,6 +36,9 @@ _WEAK_SPOTS = """\
 
 - **Fine-grained mixture-of-experts training.** Releases of one framework moved identical inputs by 30–57 %; the model knows two eras
   (experts launched from the host, and captured in graphs) and no more. A source or release never seen can be off by half.
+- **A framework known from one source** (Megatron-Bridge, Composer, KempnerForge's FSDP): held out, its own overhead and overlap are not
+  known, and a third to a half of its rows fall outside the interval. The same holds for a new stack: calibrate it with its own first runs.
+- **Small untuned stacks** (KempnerForge on H200): eager overheads vary from model to model; half of the rows are outside the interval.
 - **Micro-batch ladders of 2021 Megatron-DeepSpeed.** GEMMs of 2,048 rows split over eight ranks were up to 15 % slower there than the
   wave model says; which micro-batch is best on such a stack is close to a coin toss.
 - **Flat ladders.** Weak scaling whose measured rates lie within 3 % of each other is ordered by noise as much as by physics.
@@ -121,6 +124,14 @@ def _head(training: Scored, inference: Scored) -> list[str]:
         "kernel kind; none is keyed by a model or by a source. **No measurement of ours on a GPU is in the model yet**: the kernel terms",
         "rest on published end-to-end rates. `tools/measure_gpu.py` takes kernel measurements (GEMM, attention, a training step) where",
         "there is a GPU.",
+        "",
+        "To do it again:",
+        "",
+        "```sh",
+        "python -m tools.calibrate training --hold-out source --hold-out accelerator   # fit; errors on what it had not seen",
+        "python -m tools.calibrate inference --hold-out deployment --write             # and rewrite the coefficient file",
+        "python -m tools.accuracy                                                      # this page and its plots",
+        "```",
         "",
     ]
 

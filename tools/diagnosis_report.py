@@ -29,6 +29,8 @@ __all__ = ["Outcome", "Rates", "diagnosed", "main", "rates"]
 _NOW = 1_800_000_000.0
 _NAMESPACE = "team"
 _LEAST_SEVERITY = 0.10
+# Seeds below 50 were in view while the rules were written; these were first run when they were done.
+_SETS = (("the story, seed 51", 51, 0.0), ("other physics, seed 52", 52, 1.0), ("rough physics, seed 53", 53, 2.0))
 _BEGIN, _END = "<!-- figures: begin -->", "<!-- figures: end -->"
 
 
@@ -162,8 +164,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="print every scenario that was not told right")
     asked = parser.parse_args(arguments)
     sets = [
-        ("the story, seed 1", [diagnosed(each) for each in scenarios(1, count=asked.count)]),
-        ("other physics, seed 2", [diagnosed(each) for each in scenarios(2, count=asked.count, variant=True)]),
+        (name, [diagnosed(each) for each in scenarios(seed, count=asked.count, roughness=roughness)]) for name, seed, roughness in _SETS
     ]
     text = "\n".join(_section(name, told) for name, told in sets)
     if asked.list:
@@ -183,7 +184,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _miss(outcome: Outcome) -> str:
     scenario, found = outcome.scenario, outcome.assessment
     ratio = 0.0
-    if isinstance(found.estimate, Estimate) and isinstance(found.observation, Observation) and not isinstance(found.observation.mfu_ratio, Missing):
+    if (
+        isinstance(found.estimate, Estimate)
+        and isinstance(found.observation, Observation)
+        and not isinstance(found.observation.mfu_ratio, Missing)
+    ):
         ratio = found.observation.mfu_ratio / found.estimate.mfu_ratio
     spec = scenario.document["spec"]
     where = f"{spec['model'].get('catalog', 'config')} {spec['accelerators']['class']}"
@@ -193,12 +198,12 @@ def _miss(outcome: Outcome) -> str:
 
 def _section(name: str, told: Sequence[Outcome]) -> str:
     found = rates(told)
+    broken = f"Of {found.broken_count} scenarios with one cause of at least {_LEAST_SEVERITY:.0%} of the step the first cause is right in"
+    healthy = f"Of {found.healthy_count} healthy ones {found.healthy:.1%} are told healthy."
     lines = [
         f"### {name[0].upper()}{name[1:]}",
         "",
-        f"Of {found.broken_count} scenarios with one cause of at least {_LEAST_SEVERITY:.0%} of the step: the first cause is right in"
-        f" {found.first:.1%}, one of the first two in {found.first_two:.1%}. Of {found.healthy_count} healthy ones {found.healthy:.1%} are"
-        " told healthy.",
+        f"{broken} {found.first:.1%}, one of the first two in {found.first_two:.1%}. {healthy}",
         "",
         "| what happens | true cause | scenarios | right | in the first two | else told first |",
         "|---|---|---|---|---|---|",

@@ -241,7 +241,7 @@ class ServingStep:
     @property
     def seconds(self) -> float:
         # Weights stream while they are multiplied.
-        return (self.weights**3 + self.compute**3) ** (1 / 3) + self.cache + self.communication + self.host
+        return float((self.weights**3 + self.compute**3) ** (1 / 3)) + self.cache + self.communication + self.host
 
     def counters(self) -> Counters:
         whole = self.seconds

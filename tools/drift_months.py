@@ -1,6 +1,6 @@
 """Measure how fast a workload that became slower is found, and how often one is accused that did not.
 
-    python -m tools.drift_months [--years N] [--trials N] [--quick]
+    python -m tools.drift_months [--years N] [--trials N] [--first-seed N]
 
 Simulated workloads (`tools/simulated_months.py`) are watched by the operator's own code at its default settings, one look every 30
 seconds. The table says, for each kind of workload: false alarms per workload-year, and for sustained falls of several depths how many
@@ -55,16 +55,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     rule = DriftRule()
     print(f"tolerance {rule.tolerance_ratio:.0%}, for {rule.for_seconds:.0f} s, recovery {rule.recover_seconds:.0f} s, a look every 30 s")
-    print(f"\n{'without a fall':24s} {'months':>7s} {'alarms':>7s} {'per year':>9s}")
-    for name, kind in KINDS.items():
-        months = round(args.years * 12)
-        alarms = sum(false_alarms(Story(kind=kind, days=MONTH_DAYS, seed=args.first_seed + number), rule) for number in range(months))
-        print(f"{name:24s} {months:7d} {alarms:7d} {alarms / args.years:9.2f}", flush=True)
-    print(f"\n{'sustained fall':24s} {'depth':>6s} {'found':>6s} {'in 15 min':>10s} {'median':>8s} {'90 %':>8s} {'named':>6s}")
+    if args.years > 0:
+        _print_alarms(args.years, rule, args.first_seed)
+    print(f"\n{'sustained fall':30s} {'depth':>6s} {'found':>6s} {'in 15 min':>10s} {'median':>8s} {'90 %':>8s} {'named':>6s}")
     for name, kind in KINDS.items():
         for depth in DEPTHS:
             _print_delays(name, depth, delays(kind, depth, args.trials, rule, first_seed=1000 + args.first_seed))
+        for depth in (0.10, 0.15):
+            measured = delays(kind, depth, args.trials, rule, first_seed=2000 + args.first_seed, restarts=True)
+            _print_delays(f"{name}, restarted", depth, measured)
     return 0
+
+
+def _print_alarms(years: float, rule: DriftRule, first_seed: int) -> None:
+    print(f"\n{'without a fall':30s} {'months':>7s} {'alarms':>7s} {'per year':>9s}")
+    for name, kind in KINDS.items():
+        months = round(years * 12)
+        alarms = sum(false_alarms(Story(kind=kind, days=MONTH_DAYS, seed=first_seed + number), rule) for number in range(months))
+        print(f"{name:30s} {months:7d} {alarms:7d} {alarms / years:9.2f}", flush=True)
 
 
 def false_alarms(story: Story, rule: DriftRule) -> int:
@@ -76,14 +84,17 @@ def false_alarms(story: Story, rule: DriftRule) -> int:
     return alarms
 
 
-def delays(kind: Kind, depth: float, trials: int, rule: DriftRule, *, first_seed: int) -> Delays:
-    """A fall with a new image, each trial at another time of the day."""
+def delays(kind: Kind, depth: float, trials: int, rule: DriftRule, *, first_seed: int, restarts: bool = False) -> Delays:
+    """A fall with a new image, each trial at another time of the day; `restarts`: the pods are replaced for it, and are slow at first."""
     found: list[float] = []
     named = early = 0
     for seed in range(first_seed, first_seed + trials):
         at = (_LEARNING_DAYS + random.Random(seed).random()) * DAY_SECONDS
         story = Story(
-            kind=kind, days=(at + _WATCHED_SECONDS) / DAY_SECONDS, seed=seed, fall=Fall(at_seconds=at, ratio=depth, image="train:2")
+            kind=kind,
+            days=(at + _WATCHED_SECONDS) / DAY_SECONDS,
+            seed=seed,
+            fall=Fall(at_seconds=at, ratio=depth, image="train:2", restarts=restarts),
         )
         delay, change = detection(story, rule)
         if delay is not None and delay < 0.0:
@@ -130,7 +141,7 @@ def _print_delays(name: str, depth: float, measured: Delays) -> None:
     late = f"{found[int(0.9 * (len(found) - 1))] / 60:.1f} min" if found else "-"
     share = len(found) / max(1, measured.trials)
     named = measured.named / len(found) if found else 0.0
-    print(f"{name:24s} {depth:6.1%} {share:6.0%} {measured.within(900.0):10.0%} {middle:>8s} {late:>8s} {named:6.0%}", flush=True)
+    print(f"{name:30s} {depth:6.1%} {share:6.0%} {measured.within(900.0):10.0%} {middle:>8s} {late:>8s} {named:6.0%}", flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from xml.sax.saxutils import escape
 
 __all__ = ["scatter"]
 
-_SIZE, _LEFT, _TOP, _LEGEND = 460, 76, 48, 190
+_SIZE, _LEFT, _TOP, _LEGEND = 460, 76, 48, 240
 _COLOURS = ("#3b6fb6", "#d1602d", "#4c9a54", "#8d5fb0", "#b8912c", "#c0504d", "#3f9fa8", "#7a7a7a", "#c66a9b", "#5d7a2e")
 
 _TEXT = 'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="#222"'

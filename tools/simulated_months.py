@@ -25,12 +25,16 @@ _WINDOW = 4  # pieces of 30 s in a look
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fall:
-    """The throughput is lower by `ratio` from `at_seconds` on, at once or over `ramp_seconds`. `image`: what the pods run from then on."""
+    """The throughput is lower by `ratio` from `at_seconds` on, at once or over `ramp_seconds`.
+
+    `image`: what the pods run from then on; `restarts`: for that they are replaced first.
+    """
 
     at_seconds: float
     ratio: float
     ramp_seconds: float = 0.0
     image: str = ""
+    restarts: bool = False
 
     def factor(self, at: float) -> float:
         if at < self.at_seconds:
@@ -101,7 +105,7 @@ class _Teller:
         for tick in range(round(self._story.days * DAY_SECONDS / TICK_SECONDS)):
             at = tick * TICK_SECONDS
             self._wander = kept * self._wander + chance.gauss(0.0, kind.wander * (1.0 - kept * kept) ** 0.5)
-            self._happen(pieces)
+            self._happen(at, pieces)
             if self._silent > 0:
                 self._silent -= 1
                 yield Seen(at_seconds=at, look=None, setup=self._setup(at))
@@ -111,11 +115,12 @@ class _Teller:
             lost = chance.random() < kind.lost_scrapes or len(pieces) < _WINDOW
             yield Seen(at_seconds=at, look=None if lost else self._look(at, sum(pieces) / _WINDOW), setup=self._setup(at))
 
-    def _happen(self, pieces: list[float]) -> None:
-        kind, chance = self._kind, self._chance
+    def _happen(self, at: float, pieces: list[float]) -> None:
+        kind, chance, fall = self._kind, self._chance, self._story.fall
         a_day = TICK_SECONDS / DAY_SECONDS
         rescaled = chance.random() < a_day / kind.rescale_days
-        if rescaled or chance.random() < a_day / kind.restart_days:
+        replaced = fall is not None and fall.restarts and at - TICK_SECONDS < fall.at_seconds <= at
+        if rescaled or replaced or chance.random() < a_day / kind.restart_days:
             self._silent, self._slow = chance.randrange(8, 60), chance.randrange(3, 12)
             self._placement = chance.gauss(0.0, kind.placement)
             self._nodes += 1

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import errno
 import importlib
 import io
 import os
@@ -31,6 +32,8 @@ _VERBS = {
     "crds": "the CustomResourceDefinitions",
     "run": "the operator's own processes: controller, webhook",
 }
+# What verbs read and write by name they answer for themselves.
+_OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 class _UsageError(MfuError):
@@ -62,8 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _silence_output()
         return 141
     except OSError as error:
-        # What the verbs read and write by name they answer for themselves; what is left is the output.
-        print(f"mfu: the output cannot be written: {error.strerror or error}; give it another place", file=sys.stderr)
+        if error.errno not in _OF_OUTPUT:
+            print(f"mfu: {' '.join(str(error).split())}", file=sys.stderr)
+            return 2
+        print(f"mfu: the output cannot be written: {error.strerror}; give it another place", file=sys.stderr)
         _silence_output()
         return 2
 

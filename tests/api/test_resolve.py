@@ -195,3 +195,10 @@ def test_several_problems_are_said_at_once() -> None:
         resolve(body)
     assert "spec.accelerators.count" in str(error.value) and "did you mean class?" in str(error.value)
     assert missing_of(error.value).reason is Reason.INTENT_INVALID
+
+
+def test_a_config_with_a_key_of_another_type_is_an_error_of_that_config() -> None:
+    body = copy.deepcopy(TRAINING)
+    body["spec"]["model"] = {"config": {**LLAMA, "rope_scaling": {1: "x", "factor": 2.0}}}
+    with pytest.raises(ConfigError, match=r"spec\.model\.config: has a key that is not a string"):
+        resolve(body)

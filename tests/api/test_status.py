@@ -12,7 +12,7 @@ from mfu.api.status import Placement, render
 from mfu.api.workloadstatus import ModelWorkloadStatus
 from mfu.errors import UnknownName
 from mfu.estimate.result import Bound, Estimate, Interval, MemoryFit, MemoryPart, Term, TrainingRates
-from mfu.judge.assessment import Assessment, Cause, CauseShare, Cost, Drift, DriftState, Recommendation
+from mfu.judge.assessment import Assessment, Cause, CauseShare, Cost, Drift, DriftState, Recommendation, Rung
 from mfu.judge.verdict import Decision, Verdict, VerdictReason
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
@@ -365,3 +365,54 @@ def test_a_workload_that_cannot_be_resolved_has_a_status_too() -> None:
     status = render(replace(_gone(ASSESSMENT), workload=missing), spec={}, previous={}, generation=0, now=NOW)
     assert status["mode"] == "unknown" and status["model"] == "unknown"
     assert _conditions(status)["Accepted"] == ("False", "UnknownModel")
+
+
+def test_a_workload_that_is_held_is_not_asked_to_start_its_pods() -> None:
+    waiting = Missing(reason=Reason.NOT_RUNNING, message="no pod of the workload is running; label its pods and start them")
+    held = Verdict(decision=Decision.HELD, reason=VerdictReason.BELOW_EXPECTED_MFU_FLOOR, message="19% is under 30%")
+    status = _render(replace(ASSESSMENT, verdict=held, observation=waiting, drift=waiting, diagnosis=()))
+    told = {item["type"]: item for item in status["conditions"]}["Observed"]
+    assert (told["status"], told["reason"]) == ("False", "NotRunning")
+    assert told["message"] == "the pods are held at the gate, so nothing runs yet; see the condition Admitted"
+    assert "held at the gate" in status["observed"]["message"] and "start them" not in str(status)
+
+
+def test_the_waterfall_and_what_a_recommendation_costs_are_lines_that_a_person_reads() -> None:
+    rungs = (
+        Rung(name="peak", lost_ratio=0.0, left_ratio=1.0),
+        Rung(name="matmul below peak", lost_ratio=0.569, left_ratio=0.431),
+        Rung(name="expected", lost_ratio=0.0, left_ratio=0.431),
+    )
+    narrower = Recommendation(
+        field_path="precision.compute",
+        old="bf16",
+        new="fp8",
+        expected_mfu_ratio=0.104,
+        saves_dollars_per_hour=10.0,
+        speed_ratio=1.32,
+        low_mfu_ratio=0.09,
+        high_mfu_ratio=0.12,
+        tokens_per_second=1234.5,
+        dollars_per_hour=40.0,
+        dollars_per_million_tokens=0.5,
+        peak_ratio=2.0,
+        price="needs a restart, check the results",
+        confidence="high",
+    )
+    status = _render(replace(ASSESSMENT, waterfall=rungs, recommendations=(narrower,)))
+    assert status["waterfall"] == ["peak: 100.0%", "matmul below peak: -56.9% → 43.1%", "expected: 43.1%"]
+    (told,) = status["recommendations"]
+    assert told["gain"] == "1.32 times the tokens per second"
+    assert told["expected"] == "10.4% of a peak that is 2 times as high"
+    assert (told["interval"], told["perHour"], told["perMillionTokens"]) == ("9.0% to 12.0%", "$40.00", "$0.50")
+    assert (told["price"], told["confidence"]) == ("needs a restart, check the results", "high")
+
+
+def test_noise_around_the_expectation_does_not_write_the_waterfall_again() -> None:
+    def near(observed: float) -> Assessment:
+        rest = Rung(name="within doubt", lost_ratio=0.431 - observed, left_ratio=observed)
+        rungs = (Rung(name="expected", lost_ratio=0.0, left_ratio=0.431), rest)
+        return replace(ASSESSMENT, observation=replace(OBSERVATION, mfu_ratio=observed), waterfall=rungs)
+
+    before = _render(near(0.4305))
+    assert _render(near(0.4315), previous=before)["waterfall"] == before["waterfall"] == ["expected: 43.1%", before["waterfall"][1]]

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from mfu.cli.run import add_arguments
-from mfu.control.settings import read_levels
+from mfu.control.settings import read_levels, read_price_list
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 VALUES = sorted((ROOT / "charts" / "mfu-operator" / "ci").glob("*-values.yaml"))
@@ -61,6 +61,23 @@ def test_the_topology_file_is_one_that_the_controller_reads(chart, tmp_path):
     file = tmp_path / "topology.yaml"
     file.write_text(config["data"]["topology.yaml"])
     assert read_levels(file).leaf[0] == "example.com/leaf-switch"
+
+
+def test_the_prices_file_is_one_that_the_controller_reads(chart, tmp_path):
+    lines = [{"class": "h100-sxm-80gb", "tenant": "research", "contract": "reserved", "price": "2.10", "cost": "1.40"}]
+    objects = chart.render({"prices": {"currency": "EUR", "contracts": {"research": "reserved"}, "lines": lines}})
+    (config,) = [body for body in objects if body["kind"] == "ConfigMap" and body["metadata"]["name"].endswith("-prices")]
+    controller = containers(objects)["controller"]
+    (mount,) = [mount["mountPath"] for mount in controller["volumeMounts"] if mount["name"] == "prices"]
+    assert str(parsed(controller).prices_file.parent) == mount
+    file = tmp_path / "prices.yaml"
+    file.write_text(config["data"]["prices.yaml"])
+    quote = read_price_list(file).quote("h100-sxm-80gb", "research")
+    assert (quote.price_micros, quote.cost_micros, quote.currency) == (2_100_000, 1_400_000, "EUR")
+
+
+def test_without_prices_there_is_no_prices_file(chart):
+    assert parsed(containers(chart.render())["controller"]).prices_file is None
 
 
 def test_the_webhook_serves_where_its_service_and_its_probes_look(chart):

@@ -44,10 +44,13 @@ def test_values_named_in_a_document_exist(path):
 
 @every_document
 def test_metrics_named_in_a_document_are_those_of_rules_or_dashboards_or_exporter(path):
-    exporter = (ROOT / "operator" / "mfu" / "control" / "exporter.py").read_text()
-    known = (CHART / "files" / "rules.yaml").read_text() + exporter
+    operator = ROOT / "operator" / "mfu"
+    exporter = "".join((operator / "control" / f"{name}.py").read_text() for name in ("exporter", "fleet_exporter"))
+    # And those that training programs report and the operator reads.
+    read = "".join(path.read_text() for folder in ("observe", "report") for path in sorted((operator / folder).rglob("*.py")))
+    known = (CHART / "files" / "rules.yaml").read_text() + exporter + read
     for named in re.findall(r"`(mfu_[a-z_]+)", path.read_text()):
-        assert named in known or named.removesuffix("_total") in known or named.removeprefix("mfu_workload_") in exporter, named
+        assert named in known or named.removesuffix("_total") in known or re.sub(r"^mfu_[a-z]+_", "", named) in exporter, named
 
 
 def test_every_alert_has_its_runbook_and_every_runbook_its_alert():

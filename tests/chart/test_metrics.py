@@ -17,14 +17,12 @@ FILES = ROOT / "charts" / "mfu-operator" / "files"
 RULES = FILES / "rules.yaml"
 DASHBOARDS = sorted((FILES / "dashboards").glob("*.json"))
 every_dashboard = pytest.mark.parametrize("path", DASHBOARDS, ids=[path.stem for path in DASHBOARDS])
-# Exported only once the fleet is known.
-FLEET = {"mfu_fleet_observed_ratio", "mfu_fleet_expected_ratio", "mfu_fleet_gap_dollars_per_hour"}
 SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "gauge": ("",)}
 
 
 def exported() -> set[str]:
     families = [family for metrics in (ControllerMetrics(), WebhookMetrics()) for family in metrics.registry.collect()]
-    return FLEET | {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
+    return {family.name + suffix for family in families for suffix in SUFFIXES[family.type]}
 
 
 def rules() -> list[dict[str, Any]]:
@@ -89,6 +87,22 @@ def test_runbook_addresses_follow_the_value(chart):
     assert all(url.startswith("https://example.com/mfu/docs/operations.md#") for url in urls)
 
 
+def test_the_limits_of_the_alerts_follow_the_values(chart):
+    limits = {"gapDollarsPerHour": 25000, "weekOverWeekFall": 0.05, "unknownShare": 0.5, "strandedSlices": 70}
+    (body,) = [
+        body
+        for body in chart.render({"metrics": {"prometheusRule": {"enabled": True, "thresholds": limits}}})
+        if body["kind"] == "PrometheusRule"
+    ]
+    recorded = {rule["record"]: rule["expr"] for group in body["spec"]["groups"] for rule in group["rules"] if "record" in rule}
+    assert {name: expr for name, expr in recorded.items() if name.startswith("mfu:threshold_")} == {
+        "mfu:threshold_gap:dollars_per_hour": "vector(25000)",
+        "mfu:threshold_fall:ratio": "vector(0.05)",
+        "mfu:threshold_unknown:ratio": "vector(0.5)",
+        "mfu:threshold_stranded:slices": "vector(70)",
+    }
+
+
 @every_dashboard
 def test_prometheus_can_parse_every_panel(tools, tmp_path, path):
     expressions = [target["expr"] for panel in panels(path) for target in panel["targets"]]
@@ -103,8 +117,12 @@ def test_panels_and_variables_ask_for_exported_metrics_only(path):
     dashboard = json.loads(path.read_text())
     asked = [target["expr"] for panel in panels(path) for target in panel["targets"]]
     asked += [variable["query"]["query"] for variable in dashboard["templating"]["list"] if variable["type"] == "query"]
-    # Not the recorded series: a dashboard works without the PrometheusRule.
-    assert set().union(*map(metrics_in, asked)) <= exported()
+    # Not the recorded series, but for history: a dashboard works without the PrometheusRule.
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    used = set().union(*map(metrics_in, asked))
+    assert used <= exported() | recorded
+    of_history = [panel for panel in panels(path) if any(metrics_in(target["expr"]) & recorded for target in panel["targets"])]
+    assert all("chart's rules" in panel["description"] for panel in of_history)
 
 
 @every_dashboard
@@ -136,9 +154,38 @@ def test_panels_lie_inside_the_grid_without_overlap_and_explain_themselves(path)
         assert panel["type"] == "row" or panel["description"], panel["title"]
 
 
+def links(dashboard: dict[str, Any]) -> set[str]:
+    found = [link["url"] for link in dashboard["links"]]
+    for panel in dashboard["panels"]:
+        for override in panel.get("fieldConfig", {}).get("overrides", ()):
+            for setting in override["properties"]:
+                found += [link["url"] for link in setting["value"]] if setting["id"] == "links" else []
+    return set(found)
+
+
+def test_dashboards_lead_from_fleet_to_tenant_to_workload_and_back_with_variables_that_exist():
+    known = {path.stem: json.loads(path.read_text()) for path in DASHBOARDS}
+    reached = {name: {re.search(r"/d/mfu-(\w+)", url)[1] for url in links(dashboard)} for name, dashboard in known.items()}
+    assert reached == {"fleet": {"tenant", "workload"}, "tenant": {"fleet", "workload"}, "workload": {"fleet", "tenant"}}
+    for dashboard in known.values():
+        for url in links(dashboard):
+            target = known[re.search(r"/d/mfu-(\w+)", url)[1]]
+            assert set(re.findall(r"var-(\w+)=", url)) <= {variable["name"] for variable in target["templating"]["list"]}
+            for column in re.findall(r"__data\.fields\.(\w+)", url):
+                assert any(column in panel["targets"][0]["expr"] for panel in dashboard["panels"] if panel["type"] == "table")
+
+
+def test_attainment_is_judged_by_the_same_limits_everywhere():
+    found = [panel for path in DASHBOARDS for panel in panels(path) if panel["title"] == "Attainment"]
+    assert len(found) == 2
+    for panel in found:
+        steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+        assert [(step["color"], step["value"]) for step in steps] == [("red", None), ("orange", 0.7), ("green", 0.9)]
+
+
 def test_every_dashboard_becomes_a_config_map_for_the_sidecar(chart):
     maps = [body for body in chart.render() if body["kind"] == "ConfigMap" and "-dashboard-" in body["metadata"]["name"]]
-    assert {body["metadata"]["name"] for body in maps} == {"mfu-operator-dashboard-fleet", "mfu-operator-dashboard-workload"}
+    assert {body["metadata"]["name"] for body in maps} == {f"mfu-operator-dashboard-{name}" for name in ("fleet", "tenant", "workload")}
     for body in maps:
         assert body["metadata"]["labels"]["grafana_dashboard"] == "1"
         ((name, text),) = body["data"].items()

@@ -36,7 +36,7 @@ WORKLOAD_READS = {
     "mfu.dev/fleetreports": READ | {"create"},
     "/nodes": READ,
     "/namespaces": READ,
-    "/configmaps": {"get"},
+    "/configmaps": {"get", "create", "patch"},
     "/events": {"create", "patch"},
     "coordination.k8s.io/leases": {"get", "create", "update"},
 }
@@ -56,6 +56,12 @@ WORKLOAD_READS = {
             "mfu-operator-controller",
             {**WORKLOAD_READS, "/pods": READ, "batch/jobs": READ},
             id="controller that only observes",
+        ),
+        pytest.param(
+            {"tenantReports": {"enabled": False}},
+            "mfu-operator-controller",
+            {**WORKLOAD_READS, "/configmaps": {"get"}, "/pods": READ | {"patch"}, "batch/jobs": READ | {"patch"}},
+            id="controller that writes no tenant reports",
         ),
         pytest.param(
             {},
@@ -115,3 +121,19 @@ def test_tenants_get_their_workloads_and_not_the_status_or_the_policies(chart):
     assert {key.removeprefix(aggregated) for key in viewer["metadata"]["labels"] if key.startswith(aggregated)} == {"view", "edit", "admin"}
     assert [rule["resources"] for rule in editor["rules"]] == [["modelworkloads"]]
     assert all(set(rule["verbs"]) == READ for rule in viewer["rules"])
+
+
+def test_of_config_maps_only_the_tenant_report_may_be_changed(chart):
+    objects = {(body["kind"], body["metadata"]["name"]): body for body in chart.render()}
+    changing = [
+        rule
+        for (kind, _), body in objects.items()
+        if kind == "ClusterRole"
+        for rule in body["rules"]
+        if "configmaps" in rule["resources"] and {"patch", "update", "delete"} & set(rule["verbs"])
+    ]
+    assert [rule.get("resourceNames") for rule in changing] == [["mfu-report"]]
+    policy = objects["ValidatingAdmissionPolicy", "mfu-operator-self-restraint-maps"]["spec"]
+    assert policy["matchConstraints"]["resourceRules"][0]["operations"] == ["CREATE", "UPDATE"]
+    assert "system:serviceaccount:mfu-system:mfu-operator-controller" in policy["matchConditions"][0]["expression"]
+    assert policy["failurePolicy"] == "Fail"

@@ -12,6 +12,7 @@ from mfu.judge.assess import Inputs, assess
 from mfu.judge.assessment import Assessment, Drift
 from mfu.missing import Missing, Reason
 from tests.control.conftest import workload
+from tests.control.fleets import filled
 
 KEY = Key(kind=Kind.WORKLOAD, namespace="team", name="train")
 
@@ -69,3 +70,37 @@ def test_a_forgotten_workload_leaves_nothing() -> None:
     metrics.show_workload(KEY, figures(assessed()))
     metrics.forget_all()
     assert 'workload="train"' not in exposition(metrics)
+
+
+def series(metrics: ControllerMetrics) -> list[str]:
+    return [line for line in exposition(metrics).splitlines() if not line.startswith("#")]
+
+
+def test_the_number_of_series_is_bounded_whatever_the_fleet() -> None:
+    """docs/dashboards.md, Cardinality: 20 series a workload at most, and the rest does not grow with the fleet."""
+    small, large = (series(filled(count)) for count in (500, 5000))
+    of_workloads, others = (
+        [[line for line in lines if line.startswith("mfu_workload_") is wanted] for lines in (small, large)] for wanted in (True, False)
+    )
+    assert len(of_workloads[1]) <= 20 * 5000
+    assert len(others[1]) == len(others[0]) <= 450
+    assert len(large) == len(set(large))
+
+
+def test_the_lines_of_every_level_add_up_to_the_fleet() -> None:
+    lines = dict(line.rsplit(" ", 1) for line in series(filled(600)))
+    gap = float(lines["mfu_fleet_gap_dollars_per_hour"])
+    assert gap > 0
+    for level in ("tenant", "class", "model", "node"):
+        of_level = [float(value) for name, value in lines.items() if name.startswith(f'mfu_group_gap_dollars_per_hour{{level="{level}"')]
+        assert 2 <= len(of_level) <= 10
+        assert abs(sum(of_level) - gap) < 1e-6
+    assert abs(sum(float(value) for name, value in lines.items() if name.startswith("mfu_fleet_gap_by_cause")) - gap) < 1e-6
+
+
+def test_what_ratios_are_weighed_by_is_exported_only_of_what_runs() -> None:
+    metrics = ControllerMetrics()
+    metrics.show_workload(KEY, figures(assessed()))
+    assert "mfu_workload_peak_flops_per_second{" not in exposition(metrics)
+    peaks = [line for line in series(filled(3)) if line.startswith("mfu_workload_peak_flops_per_second{")]
+    assert [float(line.rsplit(" ", 1)[1]) for line in peaks] == [8 * 989.4e12] * 3

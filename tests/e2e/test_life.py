@@ -191,7 +191,8 @@ def test_a_glass_broken_beforehand_and_a_namespace_without_gating_hold_nothing(l
 
 def test_a_held_job_that_loses_its_label_is_let_through(life: Stage) -> None:
     _held_pair(life, "unlabelled")
-    life.plane.kubectl("label", "job", "unlabelled", "mfu.dev/workload-")
+    # A Job without any label would get those of its pods again.
+    life.plane.kubectl("label", "job", "unlabelled", "team=blue", "mfu.dev/workload-")
     _released(life, "unlabelled", "Unlabelled")
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mfu.estimate.profile import profile_of
 from mfu.estimate.recipe import Recipe, settle
-from mfu.estimate.workload import Framework, Recompute, Sharding, Training, Workload
+from mfu.estimate.workload import AttentionKernel, Framework, Recompute, Sharding, Training, Workload
 
 Workloads = Callable[..., Workload]
 
@@ -50,3 +50,17 @@ def test_megatron_recipes_interleave_by_a_divisor_of_the_stage(training: Workloa
 def test_a_declared_recipe_leaves_nothing_open(training: Workloads) -> None:
     assert settled(training(recompute=Recompute.FULL)).open_choices == 0
     assert settled(training(recompute=None, micro_batch=None, global_batch=None)).open_choices == 3
+
+
+@pytest.mark.parametrize(
+    ("job", "expected"),
+    [
+        pytest.param({"tensor": 8}, True, id="beside tensor parallelism"),
+        pytest.param({"tensor": 1, "pipeline": 4}, False, id="nothing to divide"),
+        pytest.param({"tensor": 8, "framework": Framework.MEGATRON_DEEPSPEED}, False, id="a framework without it"),
+        pytest.param({"tensor": 8, "attention_kernel": AttentionKernel.UNFUSED}, False, id="a stack from before it"),
+        pytest.param({"tensor": 8, "attention_kernel": AttentionKernel.UNFUSED, "sequence_parallel": True}, True, id="declared"),
+    ],
+)
+def test_sequence_parallelism_is_assumed_where_the_stack_has_it(training: Workloads, job: dict[str, object], expected: bool) -> None:
+    assert settled(training(**job)).layout.sequence_parallel is expected

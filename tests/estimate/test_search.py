@@ -8,7 +8,7 @@ import pytest
 from mfu.estimate.estimator import estimate
 from mfu.estimate.plan import Objective, plan
 from mfu.estimate.result import Estimate
-from mfu.estimate.search import Change, Variant, best_changes, rate, variants
+from mfu.estimate.search import Change, Variant, best_changes, rate, smallest_change, variants
 from mfu.estimate.workload import AttentionKernel, Recompute, Training, Workload
 from mfu.hardware.catalog import accelerator
 from mfu.missing import Missing

@@ -194,3 +194,13 @@ def test_the_newer_attention_kernel_is_faster_only_where_it_runs(training: Workl
 
     assert gain("h100-sxm-80gb") > 1.2
     assert gain("a100-sxm-80gb") == pytest.approx(1)
+
+
+def test_small_gemms_lose_part_of_a_wave(training: Workloads) -> None:
+    """The same arithmetic in fewer rows at a time takes longer, most where tensor parallelism has made the outputs narrow."""
+
+    def loss(tensor: int) -> float:
+        few, many = (known(training(tensor=tensor, pipeline=4, micro_batch=size, recompute=Recompute.FULL)) for size in (1, 4))
+        return seconds_of(few, "matmul") / seconds_of(many, "matmul")
+
+    assert loss(tensor=8) > loss(tensor=2) > 1.0

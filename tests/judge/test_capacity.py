@@ -127,6 +127,12 @@ def test_what_is_bought_is_the_class_that_gives_the_tokens_for_least() -> None:
     assert buy.micros_per_hour == 2_000_000 * buy.accelerators and buy.serves == ("team/new",)
 
 
+def test_a_training_job_is_bought_in_whole_copies_of_its_model() -> None:
+    wide = Demand(namespace="team", name="wide", workload=training(tensor=16, pipeline=2, on=fabric(A100, 64)), origin=Origin.PLANNED)
+    found = plan_capacity([pool(A100, 0, price=9_000_000), pool(H100, 0, price=1_000_000, per_node=1)], [], planned=[wide])
+    assert found.purchases[0].accelerator_class == H100 and found.purchases[0].accelerators in (32, 64)
+
+
 def test_the_provider_s_own_cost_decides_where_it_is_known() -> None:
     pools = [pool(A100, 0, price=1_000_000, cost=200_000), pool(H100, 0, price=1_000_000, cost=900_000)]
     found = plan_capacity(pools, [], planned=[demand("new", 32, on=A100, origin=Origin.PLANNED)])
@@ -170,7 +176,7 @@ def test_classes_are_ranked_by_what_a_useful_petaflop_costs() -> None:
 def test_the_upgrade_that_saves_most_is_first() -> None:
     pools = [pool(A100, 8, price=2_500_000), pool(H100, 8, price=2_500_000), pool(L40S, 8, price=2_500_000)]
     found = plan_capacity(pools, [demand("a", 32, on=A100), demand("s", 1, 8, on=L40S), demand("h", 8)])
-    assert [up.from_class for up in found.upgrades][0] == A100 and {up.to_class for up in found.upgrades} == {H100}
+    assert found.upgrades[0].from_class == A100 and {up.to_class for up in found.upgrades} == {H100}
     first = found.upgrades[0]
     assert first.accelerators == 32 and first.replaced_by == pytest.approx(32 / first.speed_ratio)
     assert first.saves_micros_per_hour == pytest.approx(2_500_000 * (32 - first.replaced_by), abs=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -74,7 +76,7 @@ def test_a_recommendation_saves_the_accelerators_that_the_same_tokens_no_longer_
     assert [each.field_path for each in found] == ["training.parallelism.tensor"]
     assert found[0].saves_dollars_per_hour == pytest.approx(96.0 * 0.2)
     assert (found[0].old, found[0].new, found[0].expected_mfu_ratio) == ("16", "8", 0.25)
-    assert found[0].note.startswith("1.25 times the tokens per second")
+    assert found[0].speed_ratio == pytest.approx(1.25)
 
 
 def test_what_makes_a_workload_fit_is_recommended_for_that() -> None:
@@ -88,3 +90,19 @@ def test_recommendations_are_few_and_in_the_order_given() -> None:
     base = estimate(0.1, tokens=100.0)
     many = [change(f"field{number}", "1", "2", estimate(0.2, tokens=1000.0 - number)) for number in range(9)]
     assert [each.field_path for each in recommend(many, base, cost(training(), base, IDLE))] == ["field0", "field1", "field2"]
+
+
+def test_a_recommendation_tells_its_price_and_how_sure_it_is() -> None:
+    base = estimate(0.2, tokens=1000.0)
+    wider = change(
+        "precision.compute", "bf16", "fp8", replace(estimate(0.15, tokens=1600.0, needs_gib=60.0), peak_flops_per_second=1978.8e12)
+    )
+    (found,) = recommend([wider], base, cost(training(), base, IDLE))
+    assert found.peak_ratio == pytest.approx(2.0) and found.expected_mfu_ratio == 0.15
+    assert found.tokens_per_second == pytest.approx(1600.0 * 32)
+    assert found.dollars_per_hour == pytest.approx(96.0)
+    assert found.dollars_per_million_tokens == pytest.approx(96.0 / 3600 / 51200 * 1e6)
+    assert found.price == "needs a restart, 20.0 GiB more memory on each accelerator (80.0 GiB there), check the results"
+    assert found.confidence == "high"
+    slight = change("training.microBatchSize", "1", "2", estimate(0.208, tokens=1040.0))
+    assert recommend([slight], base, cost(training(), base, IDLE))[0].confidence == "low"

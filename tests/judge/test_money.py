@@ -11,13 +11,15 @@ from hypothesis import strategies as st
 
 from mfu.estimate.estimator import estimate as estimated
 from mfu.estimate.result import Estimate
-from mfu.estimate.workload import Phase
+from mfu.estimate.workload import Inference, Phase
 from mfu.judge.assessment import Cause, Recommendation
 from mfu.judge.money import CauseAmount, bill, micros_of, money_text, split, useful_flops_per_second
 from mfu.judge.money_advice import advise
 from mfu.judge.money_allocation import Capacity, Held, allocate
+from mfu.judge.money_margin import margin
 from mfu.judge.money_units import Split, phase_split, unit_prices
 from mfu.judge.prices import PriceLine, PriceList
+from mfu.judge.rollup import roll_up
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Evidence
 from tests.judge.cases import estimate, fabric, inference, training, unknown
@@ -129,6 +131,20 @@ def test_the_time_of_prompts_is_estimated_from_a_replica_that_only_prefills() ->
     assert isinstance(phase_split(training(), whole), Missing)
 
 
+def test_prompts_that_come_from_the_cache_take_less_of_the_time() -> None:
+    def share(hits: float) -> float:
+        plain = inference(on=fabric("h100-sxm-80gb", 1))
+        assert isinstance(plain.job, Inference)
+        served = replace(plain, job=replace(plain.job, prefix_hit_ratio=hits))
+        whole = estimated(served)
+        assert isinstance(whole, Estimate)
+        found = phase_split(served, whole)
+        assert isinstance(found, Split)
+        return found.input_ratio
+
+    assert share(0.8) < 0.5 * share(0.0)
+
+
 def test_nothing_observed_has_no_unit_price() -> None:
     judged = assessment(seen=unknown(Reason.TELEMETRY_MISSING))
     found = unit_prices(judged, bill(judged, namespace="a", name="b", accelerators=8, quote=quote()), unknown())
@@ -207,3 +223,31 @@ def test_tenants_are_advised_by_what_each_workload_s_best_change_saves() -> None
     assert [(each.tenant, each.saves_micros) for each in found[:2]] == [("other", 20_000_000), ("research", 6_750_000)]
     assert [item.change for item in found[1].items] == ["y 1 → 2", "z 1 → 2"]
     assert found[2].tenant == "poor" and isinstance(found[2].saves_micros, Missing)
+
+
+def test_the_margin_signal_sets_revenue_beside_useful_work() -> None:
+    # $2.00 and $1.50 a device-hour; 0.3 × 989.4 TFLOP/s for an hour are 1,068.6 PFLOP.
+    found = margin(roll_up([member(quoted=quote())], capacity={}).whole)
+    assert (found.revenue_per_device_hour, found.cost_per_device_hour, found.margin_ratio) == (2.0, 1.5, 0.25)
+    assert found.useful_petaflop_per_device_hour == pytest.approx(1068.6, rel=1e-4)
+    assert found.revenue_per_useful_petaflop == pytest.approx(2 / 1068.6, rel=1e-4)
+
+
+def test_useful_work_is_that_of_the_devices_that_are_observed() -> None:
+    silent = member("silent", quoted=quote(), of=assessment(seen=unknown(Reason.TELEMETRY_MISSING)))
+    found = margin(roll_up([member(quoted=quote()), silent], capacity={}).whole)
+    assert found.useful_petaflop_per_device_hour == pytest.approx(1068.6, rel=1e-4) and found.revenue_per_device_hour == 2.0
+
+
+def test_revenue_by_the_hour_is_unknown_while_a_part_of_the_accelerators_has_no_price() -> None:
+    found = margin(roll_up([member(quoted=quote()), member("b", quoted=quote(None))], capacity={}).whole)
+    assert isinstance(found.revenue_per_device_hour, Missing) and isinstance(found.margin_ratio, Missing)
+    assert found.cost_per_device_hour == 1.5 and isinstance(found.useful_petaflop_per_device_hour, float)
+    nothing = margin(roll_up([], capacity={"x": 8}).whole)
+    assert isinstance(nothing.revenue_per_device_hour, Missing) and isinstance(nothing.useful_petaflop_per_device_hour, Missing)
+
+
+def test_all_that_is_judged_of_a_tenant_s_workloads_can_be_priced_as_the_tenant_pays() -> None:
+    device = fabric(price=9.0).accelerator
+    assert PRICES.priced(device, "a").price_per_hour == 2.5
+    assert PriceList().priced(device, "a").price_per_hour == 9.0

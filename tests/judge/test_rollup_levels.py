@@ -13,6 +13,7 @@ from mfu.judge.assessment import Cause
 from mfu.judge.fleet import Fleet, Group, Member, NodeShare, Undeclared, Unknown
 from mfu.judge.money import CauseAmount
 from mfu.judge.rollup import OTHERS, roll_up
+from mfu.judge.trend_groups import underperforming
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Evidence
 from tests.judge.cases import estimate, fabric, training, unknown
@@ -203,3 +204,27 @@ def test_the_last_line_of_a_long_list_is_all_others() -> None:
     found = roll_up([member(f"w{index}", tenant=f"t{index:02}", nodes=((f"n{index}", 8),)) for index in range(30)], capacity={}, limit=10)
     for groups in (found.by_tenant, found.by_node, found.by_workload):
         assert (len(groups), groups[-1].name, groups[-1].accelerators.allocated) == (10, OTHERS, 21 * 8)
+
+
+def test_a_node_gets_no_more_than_its_share_while_other_nodes_are_not_known() -> None:
+    found = roll_up([member(nodes=(("n1", 2),), quoted=quote())], capacity={})
+    assert [(group.accelerators.allocated, group.money.revenue_micros, group.money.gap_micros) for group in found.by_node] == [
+        (2, 4_000_000, 1_000_000)
+    ]
+
+
+def test_classes_that_stay_below_their_expectation_are_named_by_what_they_lose() -> None:
+    bad, worse = assessment(seen=0.2), assessment(seen=0.1)
+    silent = assessment(seen=unknown(Reason.TELEMETRY_MISSING))
+    fleet = roll_up(
+        [
+            member("fine", kind="a", of=assessment(seen=0.39), quoted=quote()),
+            member("bad", kind="b", of=bad, accelerators=80, quoted=quote()),
+            member("worse", kind="c", of=worse, quoted=quote()),
+            member("silent", kind="d", of=silent, quoted=quote()),
+        ],
+        capacity={},
+    )
+    found = underperforming(fleet.by_class)
+    assert [(each.name, each.gap_micros) for each in found] == [("b", 80_000_000), ("c", 12_000_000)]
+    assert found[1].reached_ratio == pytest.approx(0.25)

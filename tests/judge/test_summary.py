@@ -41,6 +41,12 @@ def test_observed_against_expected_with_the_first_cause_and_the_money() -> None:
     )
 
 
+def test_what_the_declaration_itself_costs_is_no_loss_against_the_expectation() -> None:
+    declared = CauseShare(cause=Cause.SMALL_BATCH, share_ratio=0.6, evidence="2 requests in flight", expected=True)
+    said = line(diagnosis=(declared,))
+    assert said.endswith("; as declared; limited by small batch: 2 requests in flight")
+
+
 def test_an_unknown_price_leaves_out_the_money() -> None:
     assert line(diagnosis=(CROSSES,), gap=unknown(Reason.UNKNOWN_PRICE)).endswith("crosses nodes")
 

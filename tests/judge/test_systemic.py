@@ -118,6 +118,14 @@ def test_drifts_that_have_no_common_cause_are_not_blamed_on_one(drifts: dict[int
     assert only(findings(members, attributes=named), FindingKind.CONFIGURATION_DRIFT) == []
 
 
+def test_an_image_is_not_blamed_when_the_others_drift_nearly_as_much() -> None:
+    fallen = {*range(7), *range(10, 15)}
+    members = [drifting(f"w{index}", BEGAN if index in fallen else None) for index in range(20)]
+    named = images(**{f"w{index}": "train:2" if index < 10 else "train:1" for index in range(20)})
+    subjects = [each.subject for each in only(findings(members, attributes=named), FindingKind.CONFIGURATION_DRIFT)]
+    assert not [subject for subject in subjects if subject.startswith("image=")]
+
+
 def test_two_rollouts_at_once_are_two_findings() -> None:
     members = [drifting(f"w{index}", BEGAN if index < 8 else None) for index in range(24)]
     named = images(**{f"w{index}": "a:2" if index < 4 else "b:2" if index < 8 else "c:1" for index in range(24)})

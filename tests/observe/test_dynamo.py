@@ -7,7 +7,7 @@ import pytest
 from mfu.observe import serving
 from mfu.observe.dynamo import DYNAMO, preferring_engines
 from mfu.observe.observation import Observation
-from mfu.observe.telemetry import Source
+from mfu.observe.telemetry import ServingTelemetry, Source
 from mfu.observe.workload import observe
 from tests.observe.cases import inference, pod, sample, serves, snapshot, workload
 
@@ -23,7 +23,7 @@ FRONT_END = serves(1000.0, 200.0, source=Source.DYNAMO)
         pytest.param([], [], id="nothing"),
     ],
 )
-def test_a_front_end_is_read_only_where_no_worker_reports(found: list[serving.ServingTelemetry], sources: list[Source]) -> None:
+def test_a_front_end_is_read_only_where_no_worker_reports(found: list[ServingTelemetry], sources: list[Source]) -> None:
     assert [each.source for each in preferring_engines(found)] == sources
 
 

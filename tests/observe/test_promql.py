@@ -70,5 +70,9 @@ def test_names_are_tried_in_their_order() -> None:
 @given(st.lists(st.from_regex(r"[a-z]{1,1500}", fullmatch=True), max_size=20))
 def test_packing_keeps_every_expression_and_every_query_short(expressions: list[str]) -> None:
     packed = pack(expressions)
-    assert [part for query in packed for part in re.split(" or ", query)] == expressions
+    assert [part for query in packed for part in re.split(r" or on \(figure\) ", query)] == expressions
     assert all(len(query) <= 3500 for query in packed)
+
+
+def test_no_more_expressions_are_joined_than_asked_for() -> None:
+    assert pack(["a", "b", "c"], at_most=2) == ("a or on (figure) b", "c")

@@ -73,6 +73,9 @@ def gauges() -> Iterator[Series]:
     yield "DCGM_FI_DEV_SM_CLOCK", gpu(3, "before-0"), 1500.0, range(FIRST, -420, SCRAPE_SECONDS)
     yield "DCGM_FI_DEV_SM_CLOCK", gpu(3, "after-0"), 1500.0, range(-390, LAST, SCRAPE_SECONDS)
     yield "DCGM_FI_DEV_SM_CLOCK", gpu(4), 210.0, ALWAYS
+    # A provider's list of figures without clocks and utilisation.
+    yield "DCGM_FI_PROF_GR_ENGINE_ACTIVE", gpu(6, "profiled-0"), 0.7, ALWAYS
+    yield "DCGM_FI_PROF_PIPE_TENSOR_ACTIVE", gpu(6, "profiled-0"), 0.3, ALWAYS
     no_uuid = "00000000-0000-0000-0000-000000000000"
     for index in ("0", "1"):
         board = {
@@ -156,6 +159,11 @@ def test_a_shared_devices_figures_belong_to_none_of_its_pods(read: Snapshot) -> 
     assert found.pod is None and [each.pod for each in found.sharers] == ["turn-a", "turn-b"]
     (after,) = held(read, "after-0")
     assert after.pod == pod("after-0") and after.sharers == ()
+
+
+def test_a_device_with_profiling_fields_alone_has_its_holder(read: Snapshot) -> None:
+    (found,) = held(read, "profiled-0")
+    assert (found.tensor_active_ratio, found.busy_ratio) == (pytest.approx(0.3), pytest.approx(0.7))
 
 
 def test_the_exporter_is_no_holder(read: Snapshot) -> None:

@@ -84,6 +84,13 @@ def test_a_batch_that_grows_is_counted_by_consumed_samples() -> None:
     assert found is not None and found.tokens == 15000.0
 
 
+def test_a_declared_batch_stands_above_consumed_samples_too() -> None:
+    progress = Progress(Facts(sequence_length=100, sequences=3))
+    progress.take(step(10, consumed_sequences=100))
+    found = progress.take(step(20, consumed_sequences=250))
+    assert found is not None and found.tokens == 3000.0
+
+
 def test_a_step_without_a_time_took_the_time_between_the_lines() -> None:
     progress = Progress(Facts(accelerators=8))
     first = Record(step=4, tokens_per_second_per_accelerator=1000.0, at_seconds=100.0)

@@ -105,7 +105,7 @@ def _drifting(assessment: Assessment, expected: str, observed: str) -> Claim:
     elif drift.baseline != "Expected":
         figures = f"{observed} observed, {signed_percent(drift.ratio)} from what its load allows ({expected} at the declared load)"
     if drift.drifting:
-        cause = assessment.diagnosis[0] if assessment.diagnosis else None
+        cause = next((share for share in assessment.diagnosis if not share.expected), None)
         why = (f"; changed: {drift.change}" if drift.change else "") + (f"; {cause.cause}: {cause.evidence}" if cause else "")
         below = "BelowOwnLevel" if drift.baseline == "OwnLevel" else "BelowExpected"
         return Claim(type="Drifting", status=True, reason=cause.cause if cause else below, message=f"{figures}{why}")

@@ -25,9 +25,10 @@ def architecture_of(source: ModelSource, path: str, namespace: str, config_maps:
     """
     match source:
         case ModelSource(config=dict() as config):
-            return _read(_canonical(config), f"{path}.config")
+            return _read(_canonical(config, f"{path}.config"), f"{path}.config")
         case ModelSource(catalog=str() as name):
-            return _read(_canonical(catalogued_config(name, f"{path}.catalog")), f"{path}.catalog")
+            where = f"{path}.catalog"
+            return _read(_canonical(catalogued_config(name, where), where), where)
         case ModelSource(config_map_ref=reference) if reference is not None:
             where = f"{path}.configMapRef"
             if config_maps is None:
@@ -35,7 +36,7 @@ def architecture_of(source: ModelSource, path: str, namespace: str, config_maps:
             text = config_maps(namespace, reference.name, reference.key)
             if text is None:
                 raise UnknownName(where, f"there is no ConfigMap {namespace}/{reference.name} with a key {reference.key}; create it")
-            return _read(_canonical(_parsed(text, where)), where)
+            return _read(_canonical(_parsed(text, where), where), where)
         case _:
             raise IntentError(path, "give exactly one of config, configMapRef, catalog")
 
@@ -52,8 +53,12 @@ def _parsed(text: str, where: str) -> Mapping[str, object]:
     return config
 
 
-def _canonical(config: Mapping[str, object]) -> str:
-    return json.dumps(config, sort_keys=True, default=str)
+def _canonical(config: Mapping[str, object], where: str) -> str:
+    try:
+        return json.dumps(config, sort_keys=True, default=str)
+    except TypeError as error:
+        # YAML has keys of other types, JSON and so the API have not.
+        raise ConfigError(where, "has a key that is not a string; put it in quotes") from error
 
 
 @lru_cache(maxsize=4096)

@@ -23,6 +23,7 @@ from mfu.place.hint import Hint
 
 __all__ = ["Placement", "model_label", "render"]
 
+_STATIONS = frozenset({"peak", "expected", "observed"})
 _OBSERVED = frozenset({"Observed", "Drifting"})  # conditions that speak of observed figures
 
 
@@ -192,8 +193,8 @@ def _calibrated(calibrated: Calibrated | None, written: object) -> dict[str, str
 
 
 def _rung(item: Rung) -> str:
-    """`pipeline bubble: −8.1% → 57.6%`; the three stations have no loss."""
-    lost = f"{'−' if item.lost_ratio >= 0.0 else '+'}{percent(abs(item.lost_ratio))} → " if item.lost_ratio else ""
+    """`pipeline bubble: -8.1% → 57.6%`; the three stations have no loss."""
+    lost = "" if item.name in _STATIONS else f"{signed_percent(-item.lost_ratio)} → "
     return f"{item.name}: {lost}{percent(item.left_ratio)}"
 
 

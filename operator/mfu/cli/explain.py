@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mfu.api.figures import bytes_text, percent, rate_text, seconds_text
+from mfu.cli import explain_cluster
 from mfu.cli.documents import read_documents
 from mfu.cli.output import complain, write_data, write_rows
 from mfu.cli.roofline_plot import draw
@@ -26,8 +27,9 @@ _BAR_CELLS = 30
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
     parser.add_argument(
-        "-f", "--filename", action="append", required=True, metavar="FILE", help="ModelWorkload documents; - reads standard input"
+        "-f", "--filename", action="append", metavar="FILE", help="ModelWorkload documents; - reads standard input"
     )
+    explain_cluster.add_arguments(parser)
     parser.add_argument("--changes", type=int, default=5, metavar="N", help="how many changes to try and show (default 5, 0: none)")
     parser.add_argument(
         "--plot", metavar="FILE", help="also draw the roofline of the (only) workload as SVG; - writes it instead of the text"
@@ -37,6 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """0, or 1 where any document could not be explained. Raises MfuError for files that cannot be read."""
+    if bool(args.name) == bool(args.filename):
+        raise MfuError("give either -f FILE, or the NAME of a ModelWorkload in the cluster")
+    if args.name:
+        return explain_cluster.run(args)
     failed, printed = False, False
     entries: list[dict[str, Any]] = []
     declared = declared_workloads(read_documents(args.filename))

@@ -73,6 +73,8 @@ def _controller(parser: argparse.ArgumentParser, environment: Mapping[str, str])
     flags.add("--max-hold-seconds", 3600.0, _positive, "longest hold where no policy says how long")
     flags.add("--writers", 8, _writers, "objects worked on at the same time, 1 to 16")
     flags.add("--topology-levels-file", None, Path, "YAML that maps topology levels to node label keys of this cluster")
+    flags.add("--prices-file", None, Path, "YAML with prices by class, tenant and contract; they go before those of the classes")
+    flags.add("--tenant-reports", False, _switch, "true: write a ConfigMap mfu-report into every namespace that holds accelerators")
     flags.logging()
 
 
@@ -114,9 +116,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def controller_settings(args: argparse.Namespace) -> Any:
-    from mfu.control.settings import ControllerSettings, read_levels
+    from mfu.control.settings import ControllerSettings, read_levels, read_price_list
 
     given: dict[str, Any] = {} if args.topology_levels_file is None else {"levels": read_levels(args.topology_levels_file)}
+    if args.prices_file is not None:
+        given["prices"] = read_price_list(args.prices_file)
     return ControllerSettings(
         prometheus_url=args.prometheus_url,
         prometheus_token_file=args.prometheus_token_file,
@@ -133,6 +137,7 @@ def controller_settings(args: argparse.Namespace) -> Any:
         lease_seconds=args.lease_seconds,
         max_hold_seconds=args.max_hold_seconds,
         writers=args.writers,
+        tenant_reports=args.tenant_reports,
         **given,
     )
 
@@ -176,6 +181,12 @@ def _lease(text: str) -> float:
 
 def _writers(text: str) -> int:
     return int(_number(text, 1, 16, "a number from 1 to 16"))
+
+
+def _switch(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not true or false")
+    return text == "true"
 
 
 def _port(text: str) -> int:

@@ -6,6 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from mfu.errors import MfuError
@@ -19,6 +20,10 @@ __all__ = ["add_arguments", "run"]
 
 _PAUSE_SECONDS = 1.0
 _STANDARD_INPUT = 0
+
+
+class _Terminated(Exception):
+    """The pod ends: that is how a sidecar is stopped, and no failure."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,12 +74,13 @@ def _serve(reporter: LogReporter, arguments: argparse.Namespace) -> int:
         if exposition.port is None:
             raise MfuError(f"--port {arguments.port}: cannot be served on {arguments.address}; give another port")
         _warn(f"serving http://{arguments.address}:{exposition.port}/metrics")
-        for line in _lines(reporter, arguments.file):
-            if line is None:
-                reporter.pause()
-            else:
-                reporter.feed(line)
-        reporter.pause()
+        with suppress(_Terminated):
+            for line in _lines(reporter, arguments.file):
+                if line is None:
+                    reporter.pause()
+                else:
+                    reporter.feed(line)
+            reporter.pause()
     return 0
 
 
@@ -93,7 +99,7 @@ def _wait() -> bool:
 
 
 def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    raise _Terminated
 
 
 def _warn(message: str) -> None:

@@ -2,9 +2,12 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
+import time
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -24,10 +27,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("-n", "--namespace", help="only this namespace; the kubeconfig's when omitted")
     where.add_argument("-A", "--all-namespaces", action="store_true", help="every namespace")
     parser.add_argument("-o", "--output", choices=("table", "json"), default="table")
+    parser.add_argument(
+        "-w", "--watch", nargs="?", type=_seconds, const=5.0, metavar="SECONDS", help="refresh every so many seconds (5) until Ctrl-C"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints what the operator wrote into the objects' status; ClusterError when the cluster does not answer."""
+    if args.watch is None:
+        _show(args)
+        return 0
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            if sys.stdout.isatty():
+                print("\x1b[H\x1b[2J", end="")
+            print(f"every {args.watch:g} s, {datetime.now():%H:%M:%S}")
+            try:
+                _show(args)
+            except ClusterError as error:
+                print(f"mfu: {error}", file=sys.stderr)  # it may come back
+            sys.stdout.flush()
+            time.sleep(args.watch)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 1.0 <= value <= 3600.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds from 1 to 3600")
+    return value
+
+
+def _show(args: argparse.Namespace) -> None:
     objects = asyncio.run(_workloads(args.namespace, args.all_namespaces))
     objects.sort(key=lambda body: (-_dollars(_field(body, "cost", "gapPerHour")), _name(body)))
     if args.output == "json":
@@ -37,7 +71,6 @@ def run(args: argparse.Namespace) -> int:
         _print(objects)
     else:
         print("no ModelWorkloads found", file=sys.stderr)
-    return 0
 
 
 async def _workloads(namespace: str | None, everywhere: bool) -> list[dict[str, Any]]:

@@ -12,13 +12,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mfu.control.calibration_exporter import CalibrationCollector
 from mfu.control.fleet_exporter import FleetCollector
 from mfu.control.resources import Key
 from mfu.judge.assessment import Assessment
+from mfu.judge.calibration import Corrections
 from mfu.judge.fleet import Fleet
 from mfu.judge.fragmentation import Fragmentation
-from mfu.judge.systemic_finding import Finding
 from mfu.judge.history import own_drift
+from mfu.judge.systemic_finding import Finding
 from mfu.missing import Missing, Reason
 
 __all__ = ["ControllerMetrics", "WebhookMetrics", "WorkloadFigures"]
@@ -136,8 +138,10 @@ class ControllerMetrics:
         self.registry = CollectorRegistry()
         self._workloads = _Workloads()
         self._fleet = FleetCollector()
+        self._calibration = CalibrationCollector()
         self.registry.register(self._workloads)
         self.registry.register(self._fleet)
+        self.registry.register(self._calibration)
         self.leader = Gauge("mfu_operator_leader", "1 while this process holds the lease", registry=self.registry)
         self.prometheus_up = Gauge("mfu_operator_prometheus_up", "1 when the last tick was answered in full", registry=self.registry)
         self.last_tick = Gauge("mfu_operator_last_tick_timestamp_seconds", "When the last tick ended", registry=self.registry)
@@ -156,10 +160,14 @@ class ControllerMetrics:
     def forget_workload(self, key: Key) -> None:
         self._workloads.figures.pop(key, None)
 
+    def show_corrections(self, corrections: Corrections | None) -> None:
+        self._calibration.corrections = corrections
+
     def forget_all(self) -> None:
         """A follower exports no workload: two processes with the same series would count twice."""
         self._workloads.figures.clear()
         self.show_fleet(None, {})
+        self.show_corrections(None)
 
     def show_fleet(
         self,

@@ -1,4 +1,4 @@
-"""The roll-up over all accelerators: gathers what the store knows, and writes the FleetReport and the tenants' own reports when they changed."""
+"""The roll-up over all accelerators: gathers what the store knows, and writes the FleetReport and the tenants' reports."""
 
 import logging
 from collections import Counter
@@ -86,7 +86,8 @@ class FleetReporter:
             class_quotes={name: self._quote(name, "") for name in capacity},
             shares=shares,
         )
-        stranded = fragmentation(partitioned(self._store, self._view, self._allocation, self._prices), self._pending())
+        # Pods that wait for an instance say its profile, not its class: nothing is called short by guessing.
+        stranded = fragmentation(partitioned(self._store, self._view, self._allocation, self._prices), {})
         found = findings(members, fragmentation=stranded, limit=SHOWN)
         self._show(fleet, capacity, members, undeclared, stranded, found)
         now = datetime.fromtimestamp(self._clock(), UTC)
@@ -166,10 +167,6 @@ class FleetReporter:
                 capacity[f"{devices.accelerator}/{part.profile}"] += part.count
                 by_node[key.name] += part.count
         return dict(capacity), dict(by_node)
-
-    def _pending(self) -> dict[tuple[str, str], int]:
-        """Instances that pods wait for. Unbound pods say which profile they want, not of which class; nothing is guessed."""
-        return {}
 
     def _undeclared(self, judged: Mapping[Key, Judged], devices: Sequence[DeviceTelemetry]) -> list[Undeclared]:
         """Accelerators that pods hold without a ModelWorkload that speaks for them; only hardware counters know what they do."""

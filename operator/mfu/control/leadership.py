@@ -22,6 +22,7 @@ from mfu.control.reconcile import Reconciler
 from mfu.control.resources import Key, Kind
 from mfu.control.settings import ControllerSettings
 from mfu.control.store import Store
+from mfu.control.tenant_reports import TenantReports
 from mfu.control.tick import Tick
 from mfu.control.view import View
 from mfu.control.watch import Watch
@@ -93,6 +94,8 @@ class Leadership:
                 writer=writer,
                 metrics=exporter,
                 clock=time.time,
+                prices=settings.prices,
+                tenants=TenantReports(cluster) if settings.tenant_reports else None,
             ),
             exporter=exporter,
             metrics_port=metrics_port,

@@ -1,4 +1,4 @@
-"""The plain HTTP port of a process: /metrics, /healthz and /readyz."""
+"""The plain HTTP port of a process, /metrics, /healthz and /readyz, and how any port of ours is opened."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -7,7 +7,17 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
-__all__ = ["serve_probes"]
+from mfu.errors import ClusterError
+
+__all__ = ["listen", "serve_probes"]
+
+
+async def listen(site: web.TCPSite, place: str, option: str) -> None:
+    """Opens the port. Raises ClusterError that names the option by which another one is chosen."""
+    try:
+        await site.start()
+    except OSError as error:
+        raise ClusterError(f"cannot listen on {place} ({error.strerror or error}); choose another address or {option}") from error
 
 
 @asynccontextmanager
@@ -37,8 +47,7 @@ async def serve_probes(
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, address, port)
-        await site.start()
+        await listen(web.TCPSite(runner, address, port), f"{address}:{port}", "--metrics-port")
         yield runner.addresses[0][1]
     finally:
         await runner.cleanup()

@@ -9,10 +9,12 @@ from typing import Any
 
 import yaml
 
-from mfu.errors import DataError
+from mfu.errors import DataError, IntentError
+from mfu.judge.prices import PriceList
+from mfu.judge.prices_reading import read_prices
 from mfu.place.topology import Level, LevelKeys
 
-__all__ = ["ControllerSettings", "WebhookSettings", "configure_logging", "read_levels"]
+__all__ = ["ControllerSettings", "WebhookSettings", "configure_logging", "read_levels", "read_price_list"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class ControllerSettings:
     max_hold_seconds: float = 3600.0
     writers: int = 8
     levels: LevelKeys = field(default_factory=LevelKeys)
+    prices: PriceList = field(default_factory=PriceList)
+    tenant_reports: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,20 @@ def read_levels(path: Path) -> LevelKeys:
     if not isinstance(content, dict) or not all(name in known and isinstance(keys, list) for name, keys in content.items()):
         raise DataError(f"{path}: must map levels ({', '.join(sorted(known))}) to lists of node label keys")
     return LevelKeys().with_overrides({name: [str(key) for key in keys] for name, keys in content.items()})
+
+
+def read_price_list(path: Path) -> PriceList:
+    """The provider's prices: the `prices` section of the chart's values as a YAML file. DataError names the file and the field."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise DataError(f"{path}: cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{path}: must be a mapping with currency, contracts and lines")
+    try:
+        return read_prices(content)
+    except IntentError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 class _JsonLines(logging.Formatter):

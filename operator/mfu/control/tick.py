@@ -160,6 +160,7 @@ class Tick:
             elif self._deviates(key):
                 self._mark(key)  # whether it lasts long enough is a matter of time alone
         self._judging.tracking.learn(self._clock())
+        self._exporter.show_corrections(self._judging.tracking.corrections)
         return snapshot.devices
 
     def _subjects(self) -> dict[Key, _Subject]:

@@ -18,7 +18,7 @@ from mfu.control.connection import Connection
 from mfu.control.controller import stop_on_signals
 from mfu.control.exporter import WebhookMetrics
 from mfu.control.filling import fill
-from mfu.control.probes import serve_probes
+from mfu.control.probes import listen, serve_probes
 from mfu.control.resources import JsonObject, Kind
 from mfu.control.review import ALLOWED, Answer, Reviewer, unchanged
 from mfu.control.settings import WebhookSettings
@@ -139,7 +139,8 @@ async def run_webhook(settings: WebhookSettings, connection: Connection, stop: a
             runner = web.AppRunner(server.application(), access_log=None)
             await runner.setup()
             try:
-                await web.TCPSite(runner, settings.bind_address, settings.port, ssl_context=certificate.context).start()
+                site = web.TCPSite(runner, settings.bind_address, settings.port, ssl_context=certificate.context)
+                await listen(site, f"{settings.bind_address}:{settings.port}", "--port")
                 return await _serve(server, cluster, store, connection, certificate, settings.identity, stop)
             finally:
                 await runner.cleanup()

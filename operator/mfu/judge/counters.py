@@ -22,6 +22,7 @@ __all__ = [
     "excess_traffic",
     "expected_memory_active",
     "loaded_clock_ratio",
+    "stated_clock_ratio",
     "wide_kernel_excess",
 ]
 
@@ -49,14 +50,12 @@ _ACTIVITY = {
 class Departure:
     """`speed_ratio`: observed over expected MFU. Others are None where the counters are not there.
 
-    `excess_work_ratio`: work of the tensor pipes over what the counted tokens need. `clock_ratio`: over the clock of a loaded part.
-    `idle_ratio`: share of time without any kernel, beyond what every job has. `memory_excess_ratio`: share of time of memory traffic
-    beyond what the work in the tensor pipes needs.
+    `excess_work_ratio`: work of the tensor pipes over what the counted tokens need. `idle_ratio`: share of time without any kernel,
+    beyond what every job has. `memory_excess_ratio`: share of time of memory traffic beyond what the work in the tensor pipes needs.
     """
 
     speed_ratio: float
     excess_work_ratio: float | None
-    clock_ratio: float | None
     idle_ratio: float | None
     memory_excess_ratio: float | None
 
@@ -71,7 +70,6 @@ def departure(workload: Workload, estimate: Estimate, observation: Observation) 
     return Departure(
         speed_ratio=speed,
         excess_work_ratio=excess,
-        clock_ratio=None if evidence.clock_ratio is None else evidence.clock_ratio / loaded_clock_ratio(workload.fabric.accelerator),
         idle_ratio=None if evidence.busy_ratio is None else max(0.0, 1.0 - evidence.busy_ratio / BUSY_WHEN_HEALTHY),
         memory_excess_ratio=None if memory is None else memory - moved * expected_memory_active(estimate),
     )
@@ -79,7 +77,12 @@ def departure(workload: Workload, estimate: Estimate, observation: Observation) 
 
 def loaded_clock_ratio(accelerator: Accelerator) -> float:
     """The lowest clock of a healthy part under load, over its maximum."""
-    return min(_LEAST_LOADED_CLOCK_RATIO, (accelerator.peak_clock_hertz or accelerator.max_clock_hertz) / accelerator.max_clock_hertz)
+    return min(_LEAST_LOADED_CLOCK_RATIO, stated_clock_ratio(accelerator))
+
+
+def stated_clock_ratio(accelerator: Accelerator) -> float:
+    """The clock that the peak is stated at, over the maximum."""
+    return (accelerator.peak_clock_hertz or accelerator.max_clock_hertz) / accelerator.max_clock_hertz
 
 
 def expected_memory_active(estimate: Estimate) -> float:
@@ -130,7 +133,7 @@ def _excess_work(workload: Workload, estimate: Estimate, observation: Observatio
     accelerator = workload.fabric.accelerator
     executed = estimate.hfu_ratio / estimate.mfu_ratio * _wide_work(workload, accelerator) * _ACTIVITY_OVER_FLOPS
     # Activity × clock ÷ maximum is a share of the peak at the maximum clock, MFU of the peak at its stated clock.
-    stated = (accelerator.peak_clock_hertz or accelerator.max_clock_hertz) / accelerator.max_clock_hertz
+    stated = stated_clock_ratio(accelerator)
     return hardware / (mfu * executed * stated)
 
 

@@ -19,7 +19,7 @@ from statistics import median
 from mfu.judge.deviation import DriftState
 from mfu.judge.policy import DriftRule
 
-__all__ = ["BANDS", "NO_LEVELS", "Band", "Levels", "anchored", "band_of", "hour_at", "level_at", "observe_level", "watch"]
+__all__ = ["BANDS", "NO_LEVELS", "Band", "Levels", "anchored", "band_of", "hour_at", "level_at", "observe_level", "watch", "woken"]
 
 BLOCK_SECONDS = 600.0
 SPACING_SECONDS = 30.0
@@ -31,15 +31,16 @@ RAISED_LOG = 0.04
 _KEPT_BACK = 0.02
 
 # Where a look begins to count, and where it counts in full, as shares of the tolerance. From the level: far enough for its wander and the
-# luck of a placement. From the last hour, which shares both with the present: nearer, so that a sudden fall as large as the tolerance counts
-# in full in spite of noise.
-_FROM_LEVEL = (0.62, 0.80)
-_FROM_HOUR = (0.50, 0.68)
+# luck of a placement. From the last hour, which shares most of that with the present: nearer, so that a sudden fall as large as the
+# tolerance counts in full in spite of noise.
+_FROM_LEVEL = (0.66, 0.84)
+_FROM_HOUR = (0.54, 0.72)
 _RECOVERED = 0.5
 
-# Lower ends of the octaves of load, as shares of the declared one. With less load than the last a replica waits more than it computes,
-# and nothing is compared.
+# Lower ends of the octaves of load, as shares of the declared one. With less than a sixteenth a replica waits more than it computes, and
+# nothing is compared.
 _BAND_ENDS = (0.71, 0.355, 0.177, 0.089, 0.044)
+_LEAST_LOAD = 0.0625
 BANDS = len(_BAND_ENDS)
 
 
@@ -75,7 +76,9 @@ NO_LEVELS = Levels()
 
 def band_of(load_ratio: float) -> int | None:
     """Index of the band for a load as a share of the declared one; None where the load is too small to say anything."""
-    return next((index for index, end in enumerate(_BAND_ENDS) if load_ratio >= end), None)
+    if load_ratio < _LEAST_LOAD:
+        return None
+    return next(index for index, end in enumerate(_BAND_ENDS) if load_ratio >= end)
 
 
 def level_at(levels: Levels, load_ratio: float) -> float | None:
@@ -84,14 +87,15 @@ def level_at(levels: Levels, load_ratio: float) -> float | None:
 
 
 def hour_at(levels: Levels, load_ratio: float) -> float | None:
-    """What the last hour at such a load was like, where that was better than the level; else the level."""
-    return _between(tuple(_hour(band) for band in levels.bands), load_ratio)
+    """What the last hour at such a load was like; None where there is none yet."""
+    band = band_of(load_ratio)
+    if band is None or len(levels.bands[band].blocks) < LEAST_BLOCKS:
+        return None
+    return _between(tuple(_hour(each) for each in levels.bands), load_ratio)
 
 
 def _hour(band: Band) -> float | None:
-    if band.level is None or len(band.blocks) < LEAST_BLOCKS:
-        return band.level
-    return max(band.level, median(band.blocks[-HOUR_BLOCKS:]))
+    return median(band.blocks[-HOUR_BLOCKS:]) if len(band.blocks) >= LEAST_BLOCKS else band.level
 
 
 def _between(heights: tuple[float | None, ...], load_ratio: float) -> float | None:
@@ -109,12 +113,12 @@ def _between(heights: tuple[float | None, ...], load_ratio: float) -> float | No
 
 def anchored(levels: Levels) -> Levels:
     """The levels as they are, from now on only ever raised."""
-    return Levels(
-        bands=tuple(
-            replace(band, settled=True, looks=(), filled_seconds=0.0, blocks=()) if band.level is not None else Band()
-            for band in levels.bands
-        )
-    )
+    return Levels(bands=tuple(replace(band, settled=True) if band.level is not None else Band() for band in levels.bands))
+
+
+def woken(levels: Levels) -> Levels:
+    """After a restart: a block is of one run."""
+    return Levels(bands=tuple(replace(band, looks=(), filled_seconds=0.0) for band in levels.bands))
 
 
 def observe_level(levels: Levels, band: int, log_ratio: float, elapsed_seconds: float, *, suspect: bool) -> Levels:
@@ -123,7 +127,7 @@ def observe_level(levels: Levels, band: int, log_ratio: float, elapsed_seconds: 
     filled = known.filled_seconds + elapsed_seconds
     looks = (*known.looks, log_ratio) if filled >= SPACING_SECONDS * len(known.looks) else known.looks
     if filled < BLOCK_SECONDS:
-        learned = replace(known, looks=looks, filled_seconds=filled)
+        learned = Band(level=known.level, settled=known.settled, looks=looks, filled_seconds=filled, blocks=known.blocks)
     elif suspect:
         learned = replace(known, looks=(), filled_seconds=0.0)
     else:
@@ -137,26 +141,29 @@ def _with_block(known: Band, block: float) -> Band:
     full = len(blocks) == SETTLED_BLOCKS
     if not known.settled:
         return replace(emptied, level=median(blocks) if len(blocks) >= LEAST_BLOCKS else known.level, settled=full)
-    if full and known.level is not None and (half_day := median(blocks)) > known.level + RAISED_LOG:
-        return replace(emptied, level=half_day - _KEPT_BACK, blocks=())
+    if full and known.level is not None and sorted(blocks)[SETTLED_BLOCKS // 4] > known.level + RAISED_LOG:
+        return replace(emptied, level=median(blocks) - _KEPT_BACK, blocks=())
     return emptied
 
 
-def watch(previous: DriftState, level: float, hour: float, log_ratio: float, rule: DriftRule, now: float) -> DriftState:
-    """One look at how far `log_ratio` is below the level and below the last hour; all natural logarithms.
+def watch(previous: DriftState, level: float, hour: float | None, log_ratio: float, rule: DriftRule, now: float) -> DriftState:
+    """One look at how far `log_ratio` is below the level and below the last hour, if there was one; all natural logarithms.
 
     Drift begins when looks below the tolerance add up to `rule.for_seconds`, and ends after `rule.recover_seconds` well within it. Scale
     plays no part, a constant series never drifts, and a deeper drop is never found later.
     """
     tolerated = -log(1.0 - min(0.99, rule.tolerance_ratio))
-    short, sudden = level - log_ratio, hour - log_ratio
+    short = level - log_ratio
+    sudden = short if hour is None else hour - log_ratio
     elapsed = 0.0 if previous.last_seconds is None else max(0.0, now - previous.last_seconds)
     if previous.drifting:
         if max(short, sudden) > _RECOVERED * tolerated:
             return replace(previous, below_seconds=previous.below_seconds + elapsed, above_seconds=0.0, last_seconds=now)
         above = previous.above_seconds + elapsed
         return DriftState(last_seconds=now) if above >= rule.recover_seconds else replace(previous, above_seconds=above, last_seconds=now)
-    weight = max(_weight(short, tolerated, *_FROM_LEVEL), _weight(sudden, tolerated, *_FROM_HOUR))
+    weight = _weight(short, tolerated, *_FROM_LEVEL)
+    if hour is not None:
+        weight = max(weight, _weight(sudden, tolerated, *_FROM_HOUR))
     if previous.since_seconds is None:
         if weight <= 0.0:
             return DriftState(last_seconds=now)

@@ -17,12 +17,14 @@ from mfu.judge.waterfall import Loss, remaining_speed, shares
 from mfu.missing import Missing
 from mfu.observe.accounting import overcounted
 from mfu.observe.observation import Observation
+from mfu.observe.troubles import LINK_ERRORS_PER_SECOND
 from mfu.place.assess import Spread
 
 __all__ = ["diagnose"]
 
 _HEALTHY_RATIO = 0.88
-_CLEAR_WAITING = 0.10
+_CLEAR_WAITING = 0.12
+_WAITING_RATIO = 0.95
 _WIDE_DOUBT = 1.3
 _WIDER_DOUBT = 1.7
 _SLOWER_RATIO = 0.93  # what an estimated loss needs to be believed
@@ -58,9 +60,10 @@ def diagnose(
     reachable = max(estimate.mfu_ratio, observed / remaining_speed([loss for loss in found if loss.measured]))
     measured = shares(found, speed_ratio=observed / reachable) if found else ()
     rest = 1.0 - sum(share.share_ratio for share in measured)
+    apart = not isinstance(spread, Missing) and spread.groups_inside is False
     left = float((observed / reachable) ** rest)  # of the speed, by what the measured causes leave over
     pointed: tuple[Pointer, ...] = ()
-    if rest >= _LEAST_SHARE and not _is_within_doubt(left, observation, estimate, departed):
+    if rest >= _LEAST_SHARE and not _is_within_doubt(left, workload, observation, estimate, departed, apart=apart):
         pointed = pointers(workload, estimate, observation, spread, departed)
     elif rest >= _LEAST_SHARE and left < _SEEN_RATIO and not found:
         # Memory traffic is counted: it needs no clear gap to be seen.
@@ -79,17 +82,25 @@ def _credible(found: Sequence[Loss], departed: Departure) -> list[Loss]:
     ]
 
 
-def _is_within_doubt(left: float, observation: Observation, estimate: Estimate, departed: Departure) -> bool:
-    """Whether what the measured causes leave over is no more than the expectation itself may be off."""
-    if cache_is_full(observation.evidence):
-        return left >= _SLOWER_RATIO
+def _is_within_doubt(
+    left: float, workload: Workload, observation: Observation, estimate: Estimate, departed: Departure, *, apart: bool
+) -> bool:
+    """Whether what the measured causes leave over is no more than the expectation itself may be off.
+
+    `apart`: groups are known to cross more borders than they need.
+    """
+    errors = (observation.evidence.link_errors_per_second or 0.0) > LINK_ERRORS_PER_SECOND
+    if apart or errors or cache_is_full(observation.evidence):
+        return left >= _SLOWER_RATIO  # something is known to be wrong that costs speed
     low = estimate.interval.low_ratio / estimate.mfu_ratio
     waited = waiting_ratio(estimate, observation.evidence, departed)
     # Counters that show devices waiting need no clear gap, counters that show them at work need a very clear one.
     if waited is not None and waited >= _CLEAR_WAITING:
-        return left >= _HEALTHY_RATIO
+        return left >= _WAITING_RATIO
     # The interval holds four of five: a power of its end holds more.
-    return left >= min(_HEALTHY_RATIO, float(low ** (_WIDE_DOUBT if waited is None else _WIDER_DOUBT)))
+    return left >= min(
+        _HEALTHY_RATIO, float(low ** (_WIDE_DOUBT if waited is None and not workload.architecture.has_experts else _WIDER_DOUBT))
+    )
 
 
 def _joined(found: tuple[CauseShare, ...]) -> tuple[CauseShare, ...]:

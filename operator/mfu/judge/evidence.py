@@ -8,7 +8,7 @@ from mfu.hardware.partition import partition_name
 from mfu.hardware.product import identify_product
 from mfu.judge.assessment import Cause
 from mfu.judge.baseline import at_placement, is_below_load, with_load
-from mfu.judge.counters import Departure
+from mfu.judge.counters import Departure, loaded_clock_ratio, stated_clock_ratio
 from mfu.judge.hypotheses import smaller_steps, with_lengths
 from mfu.judge.waterfall import Loss
 from mfu.judge.work import excess_work
@@ -20,7 +20,7 @@ __all__ = ["cache_is_full", "cache_text", "losses"]
 
 _DATA_WAIT = 0.05
 _IDLE = 0.08  # beyond what every job has
-_IDLE_ENGINE = 0.12  # the same of an engine that is as fast as expected: engines differ in what the host does between steps
+_IDLE_ENGINE = 0.10  # the same of an engine that is as fast as expected: engines differ in what the host does between steps
 _AS_EXPECTED_RATIO = 0.93
 _THROTTLED_RATIO = 0.9  # of the clock that loaded parts hold
 _REPORTED_THROTTLING_RATIO = 0.97
@@ -45,7 +45,7 @@ def losses(
         for rule in (
             _data_starvation(evidence),
             _straggler(evidence),
-            _throttling(evidence, departed),
+            _throttling(workload, evidence),
             _sharing(workload, evidence),
             _other_accelerators(workload, observation),
             _uneven(workload, evidence),
@@ -83,23 +83,23 @@ def _straggler(evidence: Evidence) -> Iterator[Loss]:
     )
 
 
-def _throttling(evidence: Evidence, departed: Departure) -> Iterator[Loss]:
-    clock, busy = departed.clock_ratio, evidence.busy_ratio
-    if clock is None or evidence.clock_ratio is None or evidence.slowest_node is not None or (busy is not None and busy < _WORKING_RATIO):
+def _throttling(workload: Workload, evidence: Evidence) -> Iterator[Loss]:
+    """Against the stated clock where the devices report a fault, else against the lowest clock of a healthy part under load."""
+    clock, busy = evidence.clock_ratio, evidence.busy_ratio
+    if clock is None or evidence.slowest_node is not None or (busy is not None and busy < _WORKING_RATIO):
         return
-    reported = [reason for reason in evidence.throttle_reasons if "thermal" in reason or "hardware" in reason]
-    if clock >= (_REPORTED_THROTTLING_RATIO if reported else _THROTTLED_RATIO):
+    accelerator = workload.fabric.accelerator
+    reported = any("thermal" in reason or "hardware" in reason for reason in evidence.throttle_reasons)
+    left = clock / (stated_clock_ratio(accelerator) if reported else loaded_clock_ratio(accelerator))
+    if left >= (_REPORTED_THROTTLING_RATIO if reported else _THROTTLED_RATIO):
         return
-    why = (
-        f"the devices report {' and '.join(evidence.throttle_reasons)}"
-        if evidence.throttle_reasons
-        else "look at power caps and temperatures"
-    )
+    reasons = " and ".join(evidence.throttle_reasons)
+    why = f"the devices report {reasons}" if reasons else "look at power caps and temperatures"
     yield Loss(
         cause=Cause.THROTTLING,
-        lost_ratio=1.0 - clock,
-        evidence=f"SM clocks are at {evidence.clock_ratio:.0%} of their maximum under load: {why}",
-        measured=bool(reported),
+        lost_ratio=1.0 - left,
+        evidence=f"SM clocks are at {clock:.0%} of their maximum under load: {why}",
+        measured=reported,
     )
 
 

@@ -8,7 +8,7 @@ from math import exp, log
 from statistics import median
 
 from mfu.judge.change import UNKNOWN_SETUP, Setup, changes, is_comparable
-from mfu.judge.detector import NO_LEVELS, Levels, anchored, band_of, hour_at, level_at, observe_level, watch
+from mfu.judge.detector import NO_LEVELS, Levels, anchored, band_of, hour_at, level_at, observe_level, watch, woken
 from mfu.judge.deviation import UNTRACKED, DriftState
 from mfu.judge.policy import DriftRule
 
@@ -100,16 +100,16 @@ def advance(record: Record, look: Look, setup: Setup, rule: DriftRule) -> Record
     if look.expected_ratio <= 0.0 or band is None:
         return frozen(record)
     if record.seen_seconds is None or look.at_seconds - record.seen_seconds > SILENCE_SECONDS:
-        record = replace(record, awake_seconds=look.at_seconds)
+        recent = None if record.recent is None else woken(record.recent)
+        record = replace(record, awake_seconds=look.at_seconds, levels=woken(record.levels), recent=recent)
     record = _with_setup(record, setup, look)
     if look.at_seconds - record.awake_seconds < WARM_UP_SECONDS:
         # What has just started is compiling, filling its caches, or was counted for a part of the window only.
         held = replace(record.deviation, last_seconds=look.at_seconds)
         return replace(record, deviation=held, last=look, seen_seconds=look.at_seconds)
     elapsed = 0.0 if record.deviation.last_seconds is None else max(0.0, look.at_seconds - record.deviation.last_seconds)
-    record = replace(_watched(_with_reference(record, look), look, rule), last=look, seen_seconds=look.at_seconds)
-    suspect = record.deviation.drifting or record.deviation.below_seconds > rule.for_seconds / 4.0
-    return _with_day(_learned(record, look, band, elapsed, suspect=suspect), look)
+    record = _with_reference(record, look)
+    return _with_day(_learned(record, look, band, elapsed, _watched(record, look, rule), rule), look)
 
 
 def frozen(record: Record) -> Record:
@@ -119,7 +119,7 @@ def frozen(record: Record) -> Record:
 
 def own_drift(record: Record) -> OwnDrift | None:
     """None while there is no level to compare with, or nothing was observed at the last look."""
-    if record.last is None or (level := hour_at(_reference(record), record.last.load_ratio)) is None:
+    if record.last is None or (level := level_at(_reference(record), record.last.load_ratio)) is None:
         return None
     look, deviation = record.last, record.deviation
     short = _log_ratio(record, look) - level
@@ -181,14 +181,16 @@ def _log_ratio(record: Record, look: Look) -> float:
     return max(ratio, ratio + log(look.declared_ratio / record.level_expected_ratio))
 
 
-def _watched(record: Record, look: Look, rule: DriftRule) -> Record:
+def _watched(record: Record, look: Look, rule: DriftRule) -> DriftState:
     levels = _reference(record)
-    level, hour = level_at(levels, look.load_ratio), hour_at(levels, look.load_ratio)
-    if level is None or hour is None:
-        return replace(record, deviation=replace(record.deviation, last_seconds=look.at_seconds))
+    level = level_at(levels, look.load_ratio)
+    if level is None:
+        return replace(record.deviation, last_seconds=look.at_seconds)
+    hour = hour_at(levels, look.load_ratio)
     if not record.against_recent and not record.setup.declares_as(record.level_setup):
         rule = replace(rule, tolerance_ratio=min(0.9, DECLARED_TOLERANCE * rule.tolerance_ratio))
-    return replace(record, deviation=watch(record.deviation, level, hour, _log_ratio(record, look), rule, look.at_seconds))
+        hour = None  # that was another intent
+    return watch(record.deviation, level, hour, _log_ratio(record, look), rule, look.at_seconds)
 
 
 def _with_reference(record: Record, look: Look) -> Record:
@@ -204,28 +206,33 @@ def _reference(record: Record) -> Levels:
     return record.recent if record.against_recent and record.recent is not None else record.levels
 
 
-def _learned(record: Record, look: Look, band: int, elapsed: float, *, suspect: bool) -> Record:
-    ratio = _unexplained(look)
-    recent = record.recent
+def _learned(record: Record, look: Look, band: int, elapsed: float, deviation: DriftState, rule: DriftRule) -> Record:
+    ratio, recent = _unexplained(look), record.recent
+    suspect = deviation.drifting or deviation.below_seconds > rule.for_seconds / 4.0
     if recent is not None:
         recent = observe_level(recent, band, ratio, elapsed, suspect=suspect and record.against_recent)
-        record = replace(record, recent=recent)
-    if record.setup.declares_as(record.level_setup):
-        levels = observe_level(record.levels, band, ratio, elapsed, suspect=suspect)
-        if levels.top == record.levels.top:
-            return replace(record, levels=levels)
-        return replace(record, levels=levels, level_expected_ratio=look.declared_ratio, level_seconds=look.at_seconds)
-    if recent is not None and recent.is_settled and not record.deviation.drifting:
+    levels, level_seconds, expected = record.levels, record.level_seconds, record.level_expected_ratio
+    level_setup, against_recent = record.level_setup, record.against_recent
+    if record.setup.declares_as(level_setup):
+        levels = observe_level(levels, band, ratio, elapsed, suspect=suspect)
+        if levels.top != record.levels.top:
+            level_seconds, expected = look.at_seconds, look.declared_ratio
+    elif recent is not None and recent.is_settled and not deviation.drifting:
         # Half a day without drift in the new intent: from now on its own level is what it is held to.
-        return replace(
-            record,
-            levels=recent,
-            level_setup=record.setup,
-            level_expected_ratio=look.declared_ratio,
-            level_seconds=look.at_seconds,
-            against_recent=False,
-        )
-    return record
+        levels, level_seconds, expected = recent, look.at_seconds, look.declared_ratio
+        level_setup, against_recent = record.setup, False
+    return replace(
+        record,
+        levels=levels,
+        level_setup=level_setup,
+        level_expected_ratio=expected,
+        level_seconds=level_seconds,
+        recent=recent,
+        against_recent=against_recent,
+        deviation=deviation,
+        last=look,
+        seen_seconds=look.at_seconds,
+    )
 
 
 def _with_day(record: Record, look: Look) -> Record:

@@ -1,11 +1,12 @@
 """What the evidence points to for the part of a gap that no rule puts in numbers."""
 
 from dataclasses import dataclass
+from math import log, pi, sqrt
 
 from mfu.estimate.result import Bound, Estimate
 from mfu.estimate.workload import Inference, Training, Workload
 from mfu.judge.assessment import Cause
-from mfu.judge.counters import Departure, expected_memory_active
+from mfu.judge.counters import Departure, expected_memory_active, stated_clock_ratio
 from mfu.judge.evidence import cache_is_full, cache_text
 from mfu.judge.hypotheses import unfused_attention, unfused_work, wide_kernels
 from mfu.judge.structure import unaligned_vocabulary
@@ -27,6 +28,9 @@ _COLLECTIVE_MULTIPROCESSORS = 0.14
 _NO_WAITING = 0.04
 _SLOW_CLOCK_RATIO = 0.93
 _UNFUSED_SLACK = 0.75
+_UNFUSED_SPEED_DOUBT = 0.15  # in logarithms
+_OTHER_SPEED_RANGE = 0.9
+_WORK_DOUBT = 0.05
 _WIDE_SLACK = 0.25
 _ACTIVE_LINK_RATIO = 0.35
 _FIRST, _SECOND = 0.65, 0.35
@@ -82,8 +86,7 @@ def memory_pointers(workload: Workload, estimate: Estimate, evidence: Evidence, 
     unfused = unfused_attention(workload, estimate)
     if unfused is not None and unfused < 0.95 and departed.speed_ratio >= _UNFUSED_SLACK * unfused:
         reached = f"unfused attention would leave {unfused:.0%} of the expected speed"
-        square = unfused_work(workload)
-        whole = departed.excess_work_ratio is None or departed.excess_work_ratio >= square**0.5
+        whole = _fits_unfused(departed, unfused, unfused_work(workload))
         return (
             Pointer(cause=Cause.KERNEL_MISMATCH, evidence=f"{figures}; {reached}", weight=_FIRST if whole else _SECOND),
             Pointer(cause=Cause.MEMORY_BOUND, evidence=figures, weight=_SECOND if whole else _FIRST),
@@ -96,6 +99,20 @@ def memory_pointers(workload: Workload, estimate: Estimate, evidence: Evidence, 
             Pointer(cause=Cause.MEMORY_BOUND, evidence=figures, weight=_SECOND),
         )
     return (Pointer(cause=Cause.MEMORY_BOUND, evidence=figures),)
+
+
+def _fits_unfused(departed: Departure, speed_ratio: float, work_ratio: float) -> bool:
+    """Whether the speed that is left and the work of the pipes fit unfused attention better than some other memory traffic.
+
+    Log-likelihoods: unfused attention computes the whole square and leaves a certain speed; other traffic adds no work and may leave any.
+    """
+    work, observed = departed.excess_work_ratio, max(1e-3, departed.speed_ratio)
+    square, other = -log(_UNFUSED_SPEED_DOUBT * sqrt(2.0 * pi)), -log(_OTHER_SPEED_RANGE)
+    square -= 0.5 * (log(observed / speed_ratio) / _UNFUSED_SPEED_DOUBT) ** 2
+    if work is not None:
+        square -= 0.5 * (log(work / work_ratio) / _WORK_DOUBT) ** 2
+        other -= 0.5 * (log(work) / _WORK_DOUBT) ** 2
+    return square >= other
 
 
 def _waiting(workload: Workload, estimate: Estimate, evidence: Evidence, departed: Departure) -> tuple[Pointer, ...]:
@@ -144,8 +161,7 @@ def _collectives(workload: Workload, estimate: Estimate, evidence: Evidence, fig
 def _slow_clocks(workload: Workload, evidence: Evidence) -> str | None:
     """Clocks below the one that the peak is stated at, which power may explain."""
     accelerator, clock = workload.fabric.accelerator, evidence.clock_ratio
-    stated = (accelerator.peak_clock_hertz or accelerator.max_clock_hertz) / accelerator.max_clock_hertz
-    if clock is None or clock >= _SLOW_CLOCK_RATIO * stated or (evidence.busy_ratio or 1.0) < _SPINNING_BUSY_RATIO:
+    if clock is None or clock >= _SLOW_CLOCK_RATIO * stated_clock_ratio(accelerator) or (evidence.busy_ratio or 1.0) < _SPINNING_BUSY_RATIO:
         return None
     power = "" if evidence.power_watts is None else f" at {evidence.power_watts:.0f} of {accelerator.power_watts:.0f} W"
     return f"SM clocks are at {clock:.0%} of their maximum{power}: look at power caps and temperatures"

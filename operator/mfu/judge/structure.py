@@ -12,6 +12,9 @@ __all__ = ["avoidable", "structural", "unaligned_vocabulary"]
 
 _ROOM_FOR_MORE = 2.0
 _LEAST_AVOIDABLE_SHARE = 0.10  # of the step
+_LEAST_SERVING_COMMUNICATION = 0.30  # tensor parallelism also buys latency
+# Training steps that lose so much are told, whether or not a single change would help.
+_REMARKABLE_SHARES = {Cause.COMMUNICATION: 0.35, Cause.PIPELINE_BUBBLE: 0.25, Cause.HOST_BOUND: 0.40}
 _WORTH_CHANGING_RATIO = 1.15
 _WORTH_MOVING_RATIO = 1.4  # another layout of ranks that talk inside their fast links is a matter of taste below that
 _PADDED_RATIO = 0.9
@@ -72,11 +75,20 @@ def avoidable(workload: Workload, estimate: Estimate, changes: Sequence[Change])
     taken: dict[Cause, float] = {}
     for cause, excess, _ in _causes(workload, estimate):
         taken[cause] = taken.get(cause, 0.0) + excess / step
+    serving = isinstance(workload.job, Inference)
     found = []
     for share in structural(workload, estimate):
+        least = _LEAST_SERVING_COMMUNICATION if serving and share.cause is Cause.COMMUNICATION else _LEAST_AVOIDABLE_SHARE
+        if taken[share.cause] < least:
+            continue
         gain = _gain(share, estimate, changes)
-        if taken[share.cause] >= _LEAST_AVOIDABLE_SHARE and gain is not None:
-            found.append(CauseShare(cause=share.cause, share_ratio=share.share_ratio, evidence=f"{share.evidence}; {gain}", expected=True))
+        if gain is None and (serving or taken[share.cause] < _REMARKABLE_SHARES.get(share.cause, 1.0)):
+            continue
+        cause = share.cause
+        if cause is Cause.HOST_BOUND and gain is not None and "training.microBatchSize" in gain:
+            cause = Cause.SMALL_BATCH  # launches take as long for a larger batch
+        evidence = share.evidence if gain is None else f"{share.evidence}; {gain}"
+        found.append(CauseShare(cause=cause, share_ratio=share.share_ratio, evidence=evidence, expected=True))
     return tuple(found)
 
 

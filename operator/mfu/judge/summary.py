@@ -37,11 +37,15 @@ def summarize(
     if isinstance(observation.mfu_ratio, Missing):
         return f"{expected}; MFU not observed: {observation.mfu_ratio.message}"
     parts = [f"{observation.mfu_ratio:.1%} observed vs {expected}"]
-    if diagnosis:
+    if isinstance(drift, Drift) and drift.drifting and drift.baseline == "OwnLevel":
+        parts.append(f"{drift.ratio:.1%} from its own best level" + (f" since {drift.change}" if drift.change else ""))
+    if diagnosis and diagnosis[0].expected:
+        parts.append(f"as declared; limited by {spoken(diagnosis[0].cause)}: {diagnosis[0].evidence}")
+    elif diagnosis:
         parts.append(f"{spoken(diagnosis[0].cause)}: {diagnosis[0].evidence}")
     elif isinstance(drift, Drift) and not drift.drifting:
         parts.append("as expected")
-    if diagnosis and not isinstance(cost.gap_per_hour, Missing) and cost.gap_per_hour >= 0.01:
+    if diagnosis and not diagnosis[0].expected and not isinstance(cost.gap_per_hour, Missing) and cost.gap_per_hour >= 0.01:
         parts.append(f"{dollars(cost.gap_per_hour)}/h lost")
     return "; ".join(parts)
 

@@ -74,10 +74,10 @@ def waterfall(estimate: Estimate | Missing, observation: Observation | Missing, 
     known = [share for share in diagnosis if not share.expected] if gap > 0.0 else []
     for share in known:
         left -= gap * share.share_ratio
-        rungs.append(Rung(name=share.cause, lost_ratio=gap * share.share_ratio, left_ratio=left))
-    rest = left - observation.mfu_ratio
-    if abs(rest) >= _LEAST_RUNG:
-        rungs.append(Rung(name="withinDoubt" if not known else "notExplained", lost_ratio=rest, left_ratio=observation.mfu_ratio))
+        rungs.append(Rung(name=spoken(share.cause), lost_ratio=gap * share.share_ratio, left_ratio=left))
+    # Always there, so that noise does not make it come and go.
+    rest = "not explained" if known else "within doubt"
+    rungs.append(Rung(name=rest, lost_ratio=left - observation.mfu_ratio, left_ratio=observation.mfu_ratio))
     rungs.append(Rung(name="observed", lost_ratio=0.0, left_ratio=observation.mfu_ratio))
     return tuple(rungs)
 

@@ -15,8 +15,7 @@ __all__ = ["excess_work"]
 
 _LEAST_EXCESS = 1.17
 _CLEAR_EXCESS = 1.25
-_CLEARLY_SLOWER = 0.95
-_SLOWER = 0.97  # excess work that costs no speed is a wrong counter at most
+_SLOWER = 1.0  # excess work that costs no speed is a wrong counter at most
 _FULL_TOKENS_RATIO = 0.95
 _FIRST = 0.55  # part of the loss for the likelier of two
 _LEAST_WIDER = 1.12
@@ -31,14 +30,18 @@ def excess_work(workload: Workload, estimate: Estimate, observation: Observation
     """The likeliest reason, and the second where counters cannot tell them apart."""
     excess, job = departed.excess_work_ratio, workload.job
     yield from _wide_weights(workload, estimate, observation, departed)
-    if excess is None or excess < _LEAST_EXCESS or departed.speed_ratio > _SLOWER or not isinstance(job, Training):
+    if excess is None or not isinstance(job, Training):
         return
-    lost = 1.0 - max(1.0 / excess, departed.speed_ratio)
     figures = f"tensor pipes do {excess:.1f} times the work that the counted tokens need"
     filled = _filled_ratio(job, observation.evidence)
-    if filled is not None and filled < _FULL_TOKENS_RATIO:
-        yield Loss(cause=Cause.PADDING, lost_ratio=lost, evidence=f"{figures}, and steps hold {filled:.0%} of the declared tokens")
+    if filled is not None and filled < _FULL_TOKENS_RATIO and excess * filled > 0.5 * (1.0 + filled):
+        text = f"{figures}, and steps hold {filled:.0%} of the declared tokens"
+        yield Loss(cause=Cause.PADDING, lost_ratio=1.0 - filled, evidence=text, measured=True)
         return
+    if excess < _LEAST_EXCESS or departed.speed_ratio > _SLOWER:
+        return
+    clear = excess >= _CLEAR_EXCESS
+    lost = 1.0 - (1.0 / excess if clear else max(1.0 / excess, departed.speed_ratio))
     if _looks_unfused(workload, estimate, departed):
         return  # the square is computed whole, and memory traffic tells why
     nearer_to_wide = abs(log(excess / wide_kernel_excess(workload))) < abs(log(excess / _RECOMPUTED_EXCESS))
@@ -51,7 +54,6 @@ def excess_work(workload: Workload, estimate: Estimate, observation: Observation
         return
     again = job.recompute is not Recompute.FULL and with_recomputation(workload, estimate) is not None
     recomputing = again and _RECOMPUTED[0] <= excess <= _RECOMPUTED[1]
-    clear = excess >= _CLEAR_EXCESS and departed.speed_ratio <= _CLEARLY_SLOWER
     second: Cause | None = None
     other = ""
     text = f"{figures}: look for {'undeclared recomputation, then ' if recomputing else ''}padding, another sequence length or model"

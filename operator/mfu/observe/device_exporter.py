@@ -40,8 +40,8 @@ class DeviceFigure(StrEnum):
     HELD = "held"  # who holds the device now; its value means nothing
 
 
-# At least one of them is on wherever an exporter runs.
-_HELD_BY = (DeviceFigure.CLOCK, DeviceFigure.BUSY)
+# Of the first group at least one is on wherever an exporter runs with its own list of figures; providers' lists may have the second only.
+_HELD_BY = ((DeviceFigure.CLOCK, DeviceFigure.BUSY), (DeviceFigure.TENSOR_ACTIVE, DeviceFigure.ENGINE_ACTIVE))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,8 +83,8 @@ def queries(exporter: DeviceExporter, window_seconds: float) -> tuple[str, ...]:
     A fleet has hundreds of thousands of such series: the pods are named once, so that a device that was handed on does not answer for the
     pod before, and what is not compared between devices is summed up in the store.
     """
-    known = [name for figure in _HELD_BY for name in exporter.figures[figure].selectors]
-    holders = Figure(name=DeviceFigure.HELD, selectors=(any_of(known),), kind=Kind.NOW, across=Across.MAX)
+    known = [[name for each in group if each in exporter.figures for name in exporter.figures[each].selectors] for group in _HELD_BY]
+    holders = Figure(name=DeviceFigure.HELD, selectors=tuple(any_of(names) for names in known), kind=Kind.NOW, across=Across.MAX)
     by_device = [expression(holders, group=exporter.labels, identity=exporter.labels, window_seconds=window_seconds)]
     by_device += [
         _expression(exporter, DeviceFigure(name), Across.MAX, exporter.identity, window_seconds)

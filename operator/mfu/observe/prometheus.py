@@ -23,6 +23,8 @@ __all__ = ["PrometheusMetrics"]
 
 _RETRIED = (429, 502, 503, 504)
 _SHOWN_CHARACTERS = 160
+# Half of a job's pods would look like a slow job: rather an error than a part of the answer (Thanos, VictoriaMetrics; others ignore it).
+_WHOLE_ANSWERS = {"partial_response": "false", "deny_partial_response": "1"}
 
 
 class PrometheusMetrics:
@@ -64,7 +66,7 @@ class PrometheusMetrics:
 
     def query(self, promql: str) -> tuple[Sample, ...]:
         try:
-            result = self._client.custom_query(promql)
+            result = self._client.custom_query(promql, params=dict(_WHOLE_ANSWERS))
         except requests.JSONDecodeError as error:
             raise MetricsError(f"{self._shown_url} {_not_json(error.doc)}") from error
         except requests.RequestException as error:

@@ -60,8 +60,6 @@ class Progress:
             if gap is not None and record.step_seconds:
                 steps = min(steps, max(self._interval, round(_CLOCK_TOLERANCE * gap / record.step_seconds)))
             self._interval = steps
-        elif previous is not None:
-            self._recent.clear()
         self._recent.append(step)
         self._previous, self._previous_at = record, now
         seconds = _seconds(record, previous if follows else None, steps, gap)

@@ -81,6 +81,11 @@ def test_megatrons_line_is_found(line: str, framework: Framework) -> None:
     assert found.flops_per_second_per_accelerator == pytest.approx(239.5e12)
 
 
+def test_two_megatron_lines_glued_together_are_two_records() -> None:
+    found = records(Framework.MEGATRON, MEGATRON + MEGATRON.replace("iteration       43", "iteration       44").replace("5444.9", "5000.0"))
+    assert [(each.step, each.step_seconds) for each in found] == [(43, pytest.approx(5.4449)), (44, 5.0)]
+
+
 def test_a_torn_megatron_line_without_its_time_is_no_record() -> None:
     assert records(Framework.MEGATRON, MEGATRON[:100]) == []
 
@@ -143,9 +148,10 @@ def test_a_record_whose_second_line_never_comes_is_not_lost() -> None:
     assert found.step_seconds == pytest.approx(1.4605)
 
 
-def test_gpt_neox_gives_the_batch_by_its_speed() -> None:
+@pytest.mark.parametrize("front", ["", "10.0.0.1: ", "[2026-09-24 10:00:00] node-1: "], ids=["plain", "launcher", "time and node"])
+def test_gpt_neox_gives_the_batch_by_its_speed(front: str) -> None:
     line = (
-        " samples/sec: 51.2 | iteration       10/  320000 | elapsed time per iteration (ms): 20000.0 | learning rate: 6.0E-05 |"
+        f"{front} samples/sec: 51.2 | iteration       10/  320000 | elapsed time per iteration (ms): 20000.0 | learning rate: 6.0E-05 |"
         " approx flops per GPU: 55.5TFLOPS | lm_loss: 1.0E+01 | number of nan iterations:   0 |"
     )
     (found,) = records(Framework.GPT_NEOX, line)
@@ -213,6 +219,15 @@ def test_torchtitans_line_is_read(line: str) -> None:
     (found,) = records(Framework.TORCHTITAN, line)
     assert (found.step, found.tokens_per_second_per_accelerator, found.mfu_ratio) == (4, 10050.0, pytest.approx(0.14))
     assert found.step_seconds is None and found.at_seconds is not None
+
+
+def test_glued_and_torn_torchtitan_lines_give_whole_records_only() -> None:
+    whole = TITAN.format("", "", "", "")
+    torn, following = whole[:90], whole.replace("step:  4", "step:  5").replace("10,050", "9,000")
+    assert [each.step for each in records(Framework.TORCHTITAN, whole + following)] == [4, 5]
+    assert [(each.step, each.tokens_per_second_per_accelerator) for each in records(Framework.TORCHTITAN, torn + following)] == [
+        (5, 9000.0)
+    ]
 
 
 def test_torchtitans_start_tells_the_job() -> None:

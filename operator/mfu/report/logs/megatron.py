@@ -9,9 +9,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 from mfu.report.logs.record import Facts, Record
-from mfu.report.logs.text import fields, first, integer, timestamp
+from mfu.report.logs.text import fields, first, floating, integer, timestamp
 
 __all__ = ["Megatron", "iteration_line", "record_of"]
 
@@ -23,6 +24,8 @@ _FACTS = {
     "world_size": "accelerators",
     "global_batch_size": "sequences",
 }
+# gpt-neox writes it before the iteration, behind whatever its launcher puts in front.
+_SAMPLES = re.compile(r"\bsamples/sec:\s*([\d.,eE+-]+)")
 _TERA = 1e12
 _ELAPSED = "elapsed time per iteration (ms)"
 
@@ -31,15 +34,21 @@ class Megatron:
     """A line is a record by itself; one that comes glued behind another's text, or with text glued to its end, is still found."""
 
     def feed(self, line: str) -> Sequence[Record | Facts]:
-        found = iteration_line(line)
-        if found is not None:
-            step, given = found
-            return [record_of(step, given, line)] if _ELAPSED in given else []
+        found = [iteration_line(part) for part in _records(line)]
+        if found:
+            return [record_of(*each, line) for each in found if each is not None and _ELAPSED in each[1]]
         argument = _ARGUMENT.match(line)
         return [Facts(**{_FACTS[argument[1]]: int(argument[2])})] if argument else []
 
     def flush(self) -> Sequence[Record | Facts]:
         return []
+
+
+def _records(line: str) -> list[str]:
+    """The parts of a line that hold one iteration each: writers without locks glue lines together."""
+    starts = [match.start() for match in _ITERATION.finditer(line)]
+    # What stands before the first belongs to it.
+    return [line[start:end] for start, end in pairwise([0, *starts[1:], len(line)])] if starts else []
 
 
 def iteration_line(line: str) -> tuple[int, dict[str, str]] | None:
@@ -54,7 +63,8 @@ def record_of(step: int, given: Mapping[str, str], line: str) -> Record:
     """Of a pair (instantaneous/average) the first is taken: the observer averages by itself."""
     elapsed = first(given, _ELAPSED)
     sequences = integer(given.get("global batch size"))
-    per_second = first(given, "samples per second", "samples/sec")
+    before = _SAMPLES.search(line)
+    per_second = floating(before[1]) if before else first(given, "samples per second")
     if sequences is None and per_second is not None and elapsed is not None:
         sequences = round(per_second * elapsed / 1e3)
     tera = first(

@@ -15,7 +15,8 @@ from mfu.report.logs.text import floating, timestamp
 
 __all__ = ["TorchTitan"]
 
-_STEP = re.compile(r"\bstep:\s*([\d,]+)\s.*?\btps:\s*([\d.,]+)(?:\s|$)")
+# A torn line has no tps of its own: that of the line glued behind it is not taken.
+_STEP = re.compile(r"\bstep:\s*([\d,]+)\s(?:(?!\bstep:).)*?\btps:\s*([\d.,]+)(?:\s|$)")
 _TFLOPS = re.compile(r"\btflops:\s*([\d.,]+)")
 _MFU = re.compile(r"\bmfu:\s*(-?[\d.]+)\s*%")
 _STARTS = re.compile(r"\bTraining starts at step")
@@ -27,23 +28,26 @@ _FACTS = {
 
 class TorchTitan:
     def feed(self, line: str) -> Sequence[Record | Facts]:
-        found = _STEP.search(line)
-        if found is None:
-            return _facts(line) if _STARTS.search(line) else []
-        tera, mfu = _TFLOPS.search(line), _MFU.search(line)
-        tera_flops = floating(tera[1]) if tera else None
-        return [
-            Record(
-                step=int(found[1].replace(",", "")),
-                tokens_per_second_per_accelerator=floating(found[2]),
-                flops_per_second_per_accelerator=None if tera_flops is None else tera_flops * 1e12,
-                mfu_ratio=float(mfu[1]) / 100.0 if mfu and float(mfu[1]) >= 0.0 else None,
-                at_seconds=timestamp(line),
-            )
-        ]
+        found = list(_STEP.finditer(line))
+        if not found and _STARTS.search(line):
+            return _facts(line)
+        ends = (*(each.start() for each in found[1:]), len(line)) if found else ()
+        return [_record(each, line[each.start() : end], line) for each, end in zip(found, ends, strict=True)]
 
     def flush(self) -> Sequence[Record | Facts]:
         return []
+
+
+def _record(step: re.Match[str], part: str, line: str) -> Record:
+    tera, mfu = _TFLOPS.search(part), _MFU.search(part)
+    tera_flops = floating(tera[1]) if tera else None
+    return Record(
+        step=int(step[1].replace(",", "")),
+        tokens_per_second_per_accelerator=floating(step[2]),
+        flops_per_second_per_accelerator=None if tera_flops is None else tera_flops * 1e12,
+        mfu_ratio=float(mfu[1]) / 100.0 if mfu and float(mfu[1]) >= 0.0 else None,
+        at_seconds=timestamp(line),
+    )
 
 
 def _facts(line: str) -> Sequence[Facts]:
