@@ -34,9 +34,11 @@ def exported(registry: CollectorRegistry) -> Iterator[str]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_drifting_workload_reaches_alertmanager_under_its_own_namespace_and_goes_when_it_recovers(supervisor, tools, monitoring):

@@ -37,8 +37,8 @@ class Both(Collector):
 def history(path: Path, now: float) -> Path:
     """Fifteen days of the two sums, once a minute: 40 % until a week ago, 30 % since, with the same GPUs."""
     sums = {
-        "mfu:fleet_observed_peak:flops_per_second": lambda at: 1e15,
-        "mfu:fleet_useful:flops_per_second": lambda at: 4e14 if at < now - 7 * DAY else 3e14,
+        "mfu:fleet_observed_peak:flops_per_second": lambda at: 1e18,
+        "mfu:fleet_useful:flops_per_second": lambda at: 4e17 if at < now - 7 * DAY else 3e17,
     }
     lines = []
     for name, value in sums.items():

@@ -217,6 +217,47 @@ def test_a_job_is_told_anew_why_it_is_held_when_its_workload_goes(world: World) 
     assert world.cluster.events.count("Held") == 4, "of the workload and of its Job, twice"
 
 
+def test_what_runs_is_not_called_held(world: World) -> None:
+    key = world.add(Kind.WORKLOAD, workload("train", "team"))
+    world.add(Kind.JOB, held_job("train", "team"))
+    world.look(key)
+    gated(world)
+    world.look(key)
+    status = world.status(key)
+    assert (status["verdict"]["decision"], status["verdict"]["reason"]) == ("Warned", "BelowExpectedMFUFloor")
+    assert "nothing waits at the gate" in status["verdict"]["message"]
+    assert not status["summary"].startswith("held")
+
+
+def test_a_job_that_was_annotated_beforehand_is_let_through_by_hand(world: World) -> None:
+    gated(world)
+    key = world.add(Kind.WORKLOAD, workload("train", "team"))
+    job = held_job("train", "team")
+    job["metadata"]["annotations"] = {"mfu.dev/skip-gate": "demo"}
+    job["spec"]["suspend"] = False
+    world.add(Kind.JOB, job)
+    world.look(key)
+    verdict = world.status(key)["verdict"]
+    assert (verdict["decision"], verdict["reason"]) == ("Admitted", "BreakGlass")
+    assert "demo" in verdict["message"]
+
+
+def test_a_pod_on_a_slice_is_not_taken_for_one_on_a_whole_device(world: World) -> None:
+    body = node("ctl-0-sliced")
+    resources = {"nvidia.com/gpu": "2", "nvidia.com/mig-1g.10gb": "14", "nvidia.com/mig-3g.40gb": "4"}
+    body["status"] = {"capacity": resources, "allocatable": resources}
+    world.add(Kind.NODE, body)
+    declared = workload("small", "team", accelerators={"count": 1}, training={"sequenceLength": 128})
+    key = world.add(Kind.WORKLOAD, declared)
+    pod = held_pod("p", "team", of="small", gpus=1, gates=())
+    pod["spec"]["nodeName"] = "ctl-0-sliced"
+    pod["spec"]["containers"][0]["resources"] = {"limits": {"nvidia.com/mig-1g.10gb": "1"}}
+    pod["status"] = {"phase": "Running", "startTime": "2026-01-01T00:00:00Z"}
+    world.add(Kind.POD, pod)
+    world.look(key)
+    assert world.status(key)["accelerators"]["class"] == "h100-sxm-80gb/1g.10gb"
+
+
 def test_a_mistake_of_our_own_opens_the_gates_and_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     gated(world)
     key = world.add(Kind.WORKLOAD, workload("train", "team"))

@@ -26,9 +26,7 @@ _BAR_CELLS = 30
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the verb."""
-    parser.add_argument(
-        "-f", "--filename", action="append", metavar="FILE", help="ModelWorkload documents; - reads standard input"
-    )
+    parser.add_argument("-f", "--filename", action="append", metavar="FILE", help="ModelWorkload documents; - reads standard input")
     explain_cluster.add_arguments(parser)
     parser.add_argument("--changes", type=int, default=5, metavar="N", help="how many changes to try and show (default 5, 0: none)")
     parser.add_argument(

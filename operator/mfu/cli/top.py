@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import contextlib
 import json
+import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from types import FrameType
 from typing import Any
 
 from rich.console import Console
@@ -37,18 +39,56 @@ def run(args: argparse.Namespace) -> int:
     if args.watch is None:
         _show(args)
         return 0
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            if sys.stdout.isatty():
-                print("\x1b[H\x1b[2J", end="")
-            print(f"every {args.watch:g} s, {datetime.now():%H:%M:%S}")
-            try:
-                _show(args)
-            except ClusterError as error:
-                print(f"mfu: {error}", file=sys.stderr)  # it may come back
-            sys.stdout.flush()
-            time.sleep(args.watch)
+    before = signal.getsignal(signal.SIGINT)
+    pressed = _Pressed()
+    signal.signal(signal.SIGINT, pressed)
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            while not pressed.once:
+                _refresh(args)
+                with pressed.interrupting():
+                    time.sleep(args.watch)
+    finally:
+        signal.signal(signal.SIGINT, before)
     return 0
+
+
+def _refresh(args: argparse.Namespace) -> None:
+    if sys.stdout.isatty():
+        print("\x1b[H\x1b[2J", end="")
+    print(f"every {args.watch:g} s, {datetime.now():%H:%M:%S}")
+    try:
+        _show(args)
+    except ClusterError as error:
+        print(f"mfu: {error}", file=sys.stderr)  # it may come back
+    sys.stdout.flush()
+
+
+class _Pressed:
+    """Ctrl-C ends the wait at once and a read of the cluster when it is done; pressed again it ends that too.
+
+    An event loop that is interrupted while it is being made or closed complains on standard error.
+    """
+
+    def __init__(self) -> None:
+        self.once = False
+        self._waiting = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.once or self._waiting:
+            raise KeyboardInterrupt
+        self.once = True
+
+    @contextlib.contextmanager
+    def interrupting(self) -> Iterator[None]:
+        """While the block runs, the first Ctrl-C interrupts it."""
+        self._waiting = True
+        try:
+            if self.once:
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._waiting = False
 
 
 def _seconds(text: str) -> float:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from mfu.api.resolve import missing_of, resolve
@@ -10,8 +10,9 @@ from mfu.api.status import model_label
 from mfu.api.validate import problems
 from mfu.control.allocation import Allocation, requested_devices
 from mfu.control.configs import ConfigTexts
-from mfu.control.gates import ReleaseReason, is_held, released_as, skip_reason
+from mfu.control.gates import skip_reason
 from mfu.control.reading import kind_of, node_selector, rank_of, remembered_drift
+from mfu.control.released import as_released
 from mfu.control.resources import JsonObject, Key, Kind
 from mfu.control.setups import Intents, setup_of
 from mfu.control.store import Store
@@ -25,7 +26,7 @@ from mfu.hardware.accelerator import Accelerator
 from mfu.judge.admission import drift_rule
 from mfu.judge.assess import Inputs, assess
 from mfu.judge.assessment import Assessment
-from mfu.judge.verdict import Decision, Verdict, VerdictReason
+from mfu.judge.verdict import Verdict
 from mfu.missing import Missing, Reason
 from mfu.observe.observation import Observation
 from mfu.observe.telemetry import PodKey
@@ -151,9 +152,8 @@ class Judging:
             peers=self.tracking.peers(key),
         )
         assessment = assess(inputs)
-        verdict = _as_released(assessment.verdict, self._store.members(key))
         judged = Judged(
-            assessment=replace(assessment, verdict=verdict),
+            assessment=as_released(assessment, self._store.members(key)),
             at_gate=assessment.verdict,
             spread=where,
             running=running,
@@ -219,10 +219,12 @@ class Judging:
     def _detected_class(self, key: Key) -> str | None:
         """What most of the accelerators are that the workload's pods hold; before they hold any, the only class that they could get."""
         seen: Counter[str] = Counter()
-        for name, devices in self._bound(key):
-            found = self._view.devices(name)
-            if not isinstance(found, Missing):
-                seen[found.unit] += devices
+        for pod in self._pods(key):
+            if pod["status"].get("phase") in ("Succeeded", "Failed"):
+                continue
+            for resource, count in requested_devices(pod["spec"]).items():
+                if (unit := self._view.unit(str(pod["spec"].get("nodeName") or ""), resource)) is not None:
+                    seen[unit] += count
         if seen:
             return max(sorted(seen), key=lambda name: seen[name])
         return self._view.only_class([node_selector(member) for member in self._store.members(key)])
@@ -248,18 +250,3 @@ class Judging:
         resolved = _Resolved(source=source, classes=classes, workload=workload, estimate=expected, problems=found)
         self._resolved[key] = resolved
         return resolved
-
-
-def _as_released(verdict: Verdict, members: tuple[JsonObject, ...]) -> Verdict:
-    """A verdict that still says "held" although the gate was opened and nothing waits there any more says so."""
-    if verdict.decision is not Decision.HELD or any(is_held(member) for member in members):
-        return verdict
-    reasons = {released_as(member) for member in members}
-    if ReleaseReason.BREAK_GLASS.value in reasons:
-        return replace(
-            verdict, decision=Decision.ADMITTED, reason=VerdictReason.BREAK_GLASS, message=f"let through by hand; {verdict.message}"
-        )
-    if ReleaseReason.GATE_TIMED_OUT.value in reasons:
-        message = f"let through after the longest hold; {verdict.message}"
-        return replace(verdict, decision=Decision.ADMITTED, reason=VerdictReason.GATE_TIMED_OUT, message=message)
-    return verdict

@@ -91,6 +91,12 @@ class View:
             self._devices[node] = known
         return known
 
+    def unit(self, node: str, resource: str) -> str | None:
+        """What one `resource` of a node is: a class, or a partition of one; None where that is not known."""
+        devices = self.devices(node)
+        offered = [] if isinstance(devices, Missing) else _offered(devices)
+        return next((unit for unit, offers, _, _ in offered if offers == resource), None)
+
     def only_class(self, selectors: Sequence[Mapping[str, str]]) -> str | None:
         """The one class of accelerators that pods with these node selectors can get; None where there are several, or none."""
         classes = set()

@@ -69,7 +69,7 @@ class DriftRule:
     """Drift is declared when observed is below expected by more than `tolerance_ratio` (and below the interval) for `for_seconds`."""
 
     tolerance_ratio: float = 0.10
-    for_seconds: float = 600.0
+    for_seconds: float = 480.0
     recover_seconds: float = 300.0
 
 
