@@ -36,7 +36,7 @@ WORKLOAD_READS = {
     "mfu.dev/fleetreports": READ | {"create"},
     "/nodes": READ,
     "/namespaces": READ,
-    "/configmaps": {"get", "create", "patch"},
+    "/configmaps": {"get"},
     "/events": {"create", "patch"},
     "coordination.k8s.io/leases": {"get", "create", "update"},
 }
@@ -58,10 +58,10 @@ WORKLOAD_READS = {
             id="controller that only observes",
         ),
         pytest.param(
-            {"tenantReports": {"enabled": False}},
+            {"tenantReports": {"enabled": True}},
             "mfu-operator-controller",
-            {**WORKLOAD_READS, "/configmaps": {"get"}, "/pods": READ | {"patch"}, "batch/jobs": READ | {"patch"}},
-            id="controller that writes no tenant reports",
+            {**WORKLOAD_READS, "/configmaps": {"get", "create", "patch"}, "/pods": READ | {"patch"}, "batch/jobs": READ | {"patch"}},
+            id="controller that writes tenant reports",
         ),
         pytest.param(
             {},
@@ -124,7 +124,7 @@ def test_tenants_get_their_workloads_and_not_the_status_or_the_policies(chart):
 
 
 def test_of_config_maps_only_the_tenant_report_may_be_changed(chart):
-    objects = {(body["kind"], body["metadata"]["name"]): body for body in chart.render()}
+    objects = {(body["kind"], body["metadata"]["name"]): body for body in chart.render({"tenantReports": {"enabled": True}})}
     changing = [
         rule
         for (kind, _), body in objects.items()

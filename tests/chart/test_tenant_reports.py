@@ -35,8 +35,10 @@ def fleets() -> dict[str, Fleet]:
 def tenants(own_cluster: ControlPlane) -> ControlPlane:
     """The chart installed, two namespaces with a viewer each, and their reports written with the controller's own token."""
     plane = own_cluster
+    # Other modules leave their release in the cluster that they share.
+    plane.helm("uninstall", "mfu-operator", "-n", "mfu-system", "--no-hooks", "--ignore-not-found")
     plane.kubectl("delete", "crd", "--all", "--wait=true")
-    plane.helm("install", *RELEASE, "--create-namespace", *OUTSIDE)
+    plane.helm("install", *RELEASE, "--create-namespace", *OUTSIDE, "--set", "tenantReports.enabled=true")
     for name in TENANTS:
         plane.kubectl("create", "namespace", name)
         plane.kubectl("create", "serviceaccount", "viewer", "-n", name)
