@@ -6,7 +6,6 @@ import csv
 import io
 import json
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mfu.cli.output import complain
+from mfu.cli.watching import look_every
 from mfu.errors import ClusterError
 
 if TYPE_CHECKING:
@@ -57,17 +57,21 @@ def run(args: argparse.Namespace) -> int:
         sys.stdout.write(_rendered(_read(args.namespace), args))
         return 0
     shown = ""
-    while True:
+
+    def look() -> None:
+        nonlocal shown
         try:
             text = _rendered(_read(args.namespace), args)
         except ClusterError as error:
             complain(f"{error}; trying again every {REFRESH_SECONDS:.0f} s")
-        else:
-            if text != shown:
-                sys.stdout.write((CLEAR if sys.stdout.isatty() else "") + text)
-                sys.stdout.flush()
-                shown = text
-        time.sleep(REFRESH_SECONDS)
+            return
+        if text != shown:
+            sys.stdout.write((CLEAR if sys.stdout.isatty() else "") + text)
+            sys.stdout.flush()
+            shown = text
+
+    look_every(REFRESH_SECONDS, look)
+    return 0
 
 
 def _read(namespace: str | None) -> dict[str, Any]:

@@ -2,20 +2,17 @@
 
 import argparse
 import asyncio
-import contextlib
 import json
-import signal
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mfu.cli.watching import look_every
 from mfu.errors import ClusterError
 
 __all__ = ["add_arguments", "run"]
@@ -39,17 +36,7 @@ def run(args: argparse.Namespace) -> int:
     if args.watch is None:
         _show(args)
         return 0
-    before = signal.getsignal(signal.SIGINT)
-    pressed = _Pressed()
-    signal.signal(signal.SIGINT, pressed)
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            while not pressed.once:
-                _refresh(args)
-                with pressed.interrupting():
-                    time.sleep(args.watch)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    look_every(args.watch, lambda: _refresh(args))
     return 0
 
 
@@ -62,33 +49,6 @@ def _refresh(args: argparse.Namespace) -> None:
     except ClusterError as error:
         print(f"mfu: {error}", file=sys.stderr)  # it may come back
     sys.stdout.flush()
-
-
-class _Pressed:
-    """Ctrl-C ends the wait at once and a read of the cluster when it is done; pressed again it ends that too.
-
-    An event loop that is interrupted while it is being made or closed complains on standard error.
-    """
-
-    def __init__(self) -> None:
-        self.once = False
-        self._waiting = False
-
-    def __call__(self, number: int, frame: FrameType | None) -> None:
-        if self.once or self._waiting:
-            raise KeyboardInterrupt
-        self.once = True
-
-    @contextlib.contextmanager
-    def interrupting(self) -> Iterator[None]:
-        """While the block runs, the first Ctrl-C interrupts it."""
-        self._waiting = True
-        try:
-            if self.once:
-                raise KeyboardInterrupt
-            yield
-        finally:
-            self._waiting = False
 
 
 def _seconds(text: str) -> float:
